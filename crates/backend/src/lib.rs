@@ -1,0 +1,32 @@
+//! The interface between an image embedder and whatever runs its model.
+//!
+//! Three stages, each a trait: a [`Backend`] compiles model bytes into a [`Model`], which is
+//! shared between threads; a model opens a [`Session`], one per thread, which runs inferences in
+//! buffers that the caller owns. All three are object-safe, so a backend is a value that is
+//! chosen at run time, and none of them names a type of a particular runtime.
+//!
+//! ```text
+//! Backend --compile(ModelData)--> Model (Send + Sync) --session()--> Session (Send)
+//! ```
+//!
+//! The crate knows tensors and nothing of images, files or the network.
+
+mod backend;
+mod dtype;
+mod error;
+mod model;
+mod model_data;
+mod options;
+mod quantization;
+mod session;
+mod tensor;
+
+pub use backend::Backend;
+pub use dtype::DType;
+pub use error::BackendError;
+pub use model::Model;
+pub use model_data::ModelData;
+pub use options::CompileOptions;
+pub use quantization::Quantization;
+pub use session::Session;
+pub use tensor::{Dimension, TensorSpec, TensorView, TensorViewMut};
