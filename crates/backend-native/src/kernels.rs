@@ -1,0 +1,6 @@
+//! Arithmetic on slices: what steps do, apart from shapes and operands.
+
+pub(crate) mod dot;
+pub(crate) mod dynamic_range;
+pub(crate) mod matrix_f32;
+pub(crate) mod requantize;

@@ -1,0 +1,159 @@
+//! From 32-bit accumulators back to 8-bit values.
+
+use crate::operator::Activation;
+
+/// Adding this to a float of magnitude below 2^22 leaves its value, rounded half to even, in the
+/// low bits of the sum.
+const ROUNDING: f32 = 12_582_912.0;
+
+/// The bits of [`ROUNDING`] as a whole number.
+const ROUNDING_BITS: i32 = 0x4B40_0000;
+
+/// The output side of a requantisation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct OutputRange {
+    zero_point: i32,
+    /// The least and the largest result, less the zero point.
+    least: f32,
+    largest: f32,
+}
+
+impl OutputRange {
+    /// The range of bytes that an activation leaves, for held (unsigned) zero points.
+    ///
+    /// The bounds are quantised as XNNPACK does it: `lrint(clamp(bound / scale + zero_point))` in
+    /// the model's own type, whose values are `byte_offset` above the held ones.
+    pub(crate) fn new(
+        scale: f32,
+        zero_point: i32,
+        byte_offset: i32,
+        activation: Activation,
+    ) -> Self {
+        let (least, largest) = activation.range();
+        let quantize = |bound: f32| {
+            let offset = byte_offset as f32;
+            let own = bound / scale + (zero_point + byte_offset) as f32;
+            own.clamp(offset, 255.0 + offset).round_ties_even() - offset
+        };
+        Self {
+            zero_point,
+            least: quantize(least) - zero_point as f32,
+            largest: quantize(largest) - zero_point as f32,
+        }
+    }
+
+    /// The accumulator times the scale, clamped, rounded half to even, on the zero point.
+    ///
+    /// Source of the formula: XNNPACK's `fp32` requantisation.
+    #[inline(always)]
+    pub(crate) fn requantize(&self, accumulator: i32, scale: f32) -> u8 {
+        self.quantize(accumulator as f32 * scale)
+    }
+
+    /// A real value in units of the output's scale, clamped, rounded half to even, on the zero
+    /// point.
+    #[inline(always)]
+    pub(crate) fn quantize(&self, value: f32) -> u8 {
+        let clamped = value.max(self.least).min(self.largest);
+        let rounded = (clamped + ROUNDING).to_bits().cast_signed() - ROUNDING_BITS;
+        // The clamp has brought the sum into the range of a byte.
+        (rounded + self.zero_point) as u8
+    }
+
+    /// A whole number relative to the zero point, clamped, on the zero point.
+    #[inline(always)]
+    pub(crate) fn clamp(&self, value: i32) -> u8 {
+        let clamped = value.max(self.least as i32).min(self.largest as i32);
+        (clamped + self.zero_point) as u8
+    }
+}
+
+/// TensorFlow Lite's fixed-point multiplier of a positive real factor.
+///
+/// ```text
+/// factor = multiplier * 2^(shift - 31), 2^30 <= multiplier < 2^31
+/// ```
+///
+/// Source of the formula: TensorFlow Lite, `QuantizeMultiplier`.
+pub(crate) fn quantize_multiplier(factor: f64) -> (i32, i32) {
+    if factor <= 0.0 || !factor.is_finite() {
+        return (0, 0);
+    }
+    let mut shift = factor.log2().floor() as i32 + 1;
+    let mut fraction = factor / f64::from(shift).exp2();
+    if fraction >= 1.0 {
+        fraction /= 2.0;
+        shift += 1;
+    }
+    let mut multiplier = (fraction * f64::from(1u32 << 31)).round() as i64;
+    if multiplier == 1 << 31 {
+        multiplier /= 2;
+        shift += 1;
+    }
+    if shift < -31 {
+        return (0, 0);
+    }
+    (multiplier as i32, shift)
+}
+
+/// Multiplies by a fixed-point multiplier, rounding twice as TensorFlow Lite does by default.
+///
+/// Source of the formula: TensorFlow Lite, `MultiplyByQuantizedMultiplier` on top of gemmlowp's
+/// `SaturatingRoundingDoublingHighMul` and `RoundingDivideByPOT`.
+pub(crate) fn multiply_by_quantized_multiplier(value: i32, multiplier: i32, shift: i32) -> i32 {
+    let (left, right) = (shift.max(0), (-shift).max(0));
+    let product = i64::from(value.wrapping_shl(left as u32)) * i64::from(multiplier);
+    let nudge = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
+    let high = ((product + nudge) / (1 << 31)) as i32;
+    let mask = ((1i64 << right) - 1) as i32;
+    let remainder = high & mask;
+    let threshold = (mask >> 1) + i32::from(high < 0);
+    (high >> right) + i32::from(remainder > threshold)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_half_to_even_and_clamps() {
+        let range = OutputRange::new(1.0, 128, -128, Activation::None);
+        for (value, expected) in [
+            (0.5, 128),
+            (1.5, 130),
+            (2.5, 130),
+            (-0.5, 128),
+            (-1.5, 126),
+            (300.0, 255),
+            (-300.0, 0),
+        ] {
+            assert_eq!(range.quantize(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn activations_bound_the_result() {
+        let relu6 = OutputRange::new(0.5, 0, -128, Activation::Relu6);
+        assert_eq!(relu6.quantize(-5.0), 0);
+        assert_eq!(relu6.quantize(200.0), 12);
+        let unsigned = OutputRange::new(0.5, 100, 0, Activation::Relu6);
+        assert_eq!(unsigned.quantize(200.0), 112);
+        assert_eq!(unsigned.clamp(-5), 100);
+    }
+
+    #[test]
+    fn fixed_point_multipliers() {
+        assert_eq!(quantize_multiplier(1.0), (1 << 30, 1));
+        assert_eq!(quantize_multiplier(0.75), (3 << 29, 0));
+        let (multiplier, shift) = quantize_multiplier(0.3);
+        assert_eq!(
+            multiply_by_quantized_multiplier(1000, multiplier, shift),
+            300
+        );
+        assert_eq!(
+            multiply_by_quantized_multiplier(-1000, multiplier, shift),
+            -300
+        );
+        assert_eq!(multiply_by_quantized_multiplier(77, 1 << 30, 1), 77);
+    }
+}

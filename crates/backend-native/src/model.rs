@@ -1,0 +1,58 @@
+//! The compiled model.
+
+use std::sync::Arc;
+
+use image_embedder_backend::{BackendError, Model, Session, TensorSpec};
+
+use crate::graph::Graph;
+use crate::plan::Plan;
+use crate::session::NativeSession;
+
+/// A graph with the plan for its own input shapes.
+#[derive(Debug)]
+pub(crate) struct NativeModel {
+    graph: Arc<Graph>,
+    plan: Arc<Plan>,
+    inputs: Vec<TensorSpec>,
+    outputs: Vec<TensorSpec>,
+}
+
+impl NativeModel {
+    pub(crate) fn new(graph: Graph) -> Result<Self, BackendError> {
+        let shapes: Vec<_> = graph
+            .inputs
+            .iter()
+            .map(|&index| graph.tensors[index].shape.clone())
+            .collect();
+        let plan = Plan::new(&graph, &shapes)?;
+        let specs = |ports: &[crate::plan::Port]| {
+            ports
+                .iter()
+                .map(|port| port.spec.clone())
+                .collect::<Vec<_>>()
+        };
+        Ok(Self {
+            inputs: specs(&plan.inputs),
+            outputs: specs(&plan.outputs),
+            graph: Arc::new(graph),
+            plan: Arc::new(plan),
+        })
+    }
+}
+
+impl Model for NativeModel {
+    fn inputs(&self) -> &[TensorSpec] {
+        &self.inputs
+    }
+
+    fn outputs(&self) -> &[TensorSpec] {
+        &self.outputs
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>, BackendError> {
+        Ok(Box::new(NativeSession::new(
+            self.graph.clone(),
+            self.plan.clone(),
+        )))
+    }
+}

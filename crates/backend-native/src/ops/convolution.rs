@@ -1,0 +1,496 @@
+//! `CONV_2D`: every output channel sees every input channel.
+
+use image_embedder_backend::BackendError;
+
+use crate::graph::{Data, Element};
+use crate::kernels::dot::{DOT_ROWS, dot4_i16};
+use crate::kernels::dynamic_range::{DynamicScale, quantize_by_range};
+use crate::kernels::matrix_f32::{PackedMatrix, ROWS};
+use crate::kernels::requantize::OutputRange;
+use crate::operator::{Activation, Convolution};
+use crate::ops::window::Axis;
+use crate::ops::{Kernel, Lowered, Operands, both_bytes};
+use crate::slots::{Inputs, Output, Scratch, ScratchSizes};
+
+/// Batch, rows and columns of a convolution with its channels.
+#[derive(Clone, Copy, Debug)]
+struct Geometry {
+    batch: usize,
+    rows: Axis,
+    columns: Axis,
+    input_channels: usize,
+    output_channels: usize,
+}
+
+impl Geometry {
+    /// Output pixels of the whole batch.
+    fn pixels(&self) -> usize {
+        self.batch * self.rows.output * self.columns.output
+    }
+
+    /// Input elements under one window.
+    fn depth(&self) -> usize {
+        self.rows.window * self.columns.window * self.input_channels
+    }
+
+    /// Whether each window is one input pixel, in order.
+    fn is_pointwise(&self) -> bool {
+        let plain = |axis: Axis| axis.window == 1 && axis.stride == 1 && axis.padding == 0;
+        plain(self.rows) && plain(self.columns)
+    }
+
+    /// Calls `copy(offset in the window, run of input elements)` for each run under the window of
+    /// output pixel `pixel` that lies inside the input.
+    fn for_each_run<T>(&self, input: &[T], pixel: usize, mut copy: impl FnMut(usize, &[T])) {
+        let per_image = self.rows.output * self.columns.output;
+        let (image, place) = (pixel / per_image, pixel % per_image);
+        let (row, column) = (place / self.columns.output, place % self.columns.output);
+        let channels = self.input_channels;
+        for row_tap in self.rows.inside(row) {
+            let Some(y) = self.rows.source(row, row_tap) else {
+                continue;
+            };
+            for column_tap in self.columns.inside(column) {
+                let Some(x) = self.columns.source(column, column_tap) else {
+                    continue;
+                };
+                let from = ((image * self.rows.input + y) * self.columns.input + x) * channels;
+                let to = (row_tap * self.columns.window + column_tap) * channels;
+                copy(to, &input[from..from + channels]);
+            }
+        }
+    }
+}
+
+pub(crate) fn lower(
+    operands: &Operands<'_>,
+    options: &Convolution,
+) -> Result<Lowered, BackendError> {
+    let [batch, height, width, input_channels] = operands.image(0)?;
+    let [
+        output_channels,
+        window_height,
+        window_width,
+        filter_channels,
+    ] = operands.image(1)?;
+    if filter_channels != input_channels || input_channels == 0 || output_channels == 0 {
+        return Err(operands.unsupported(format!(
+            "{input_channels} input channels for a filter of {filter_channels}"
+        )));
+    }
+    let axis = |input, window, index: usize| {
+        Axis::new(
+            options.padding,
+            input,
+            window,
+            options.strides[index],
+            options.dilations[index],
+        )
+        .ok_or_else(|| {
+            operands.invalid(format!(
+                "expected a window within the input, found {window} over {input}"
+            ))
+        })
+    };
+    let geometry = Geometry {
+        batch,
+        rows: axis(height, window_height, 0)?,
+        columns: axis(width, window_width, 1)?,
+        input_channels,
+        output_channels,
+    };
+    let shape = vec![
+        batch,
+        geometry.rows.output,
+        geometry.columns.output,
+        output_channels,
+    ];
+    let (input, filter, output) = (operands.input(0)?, operands.input(1)?, operands.output()?);
+    let image = operands.input_index(0)?;
+    match (input.element, filter.element, output.element) {
+        (Element::Float32, Element::Float32, Element::Float32) => {
+            let weights = float_constant(operands, 1)?;
+            let bias = float_bias(operands, output_channels)?;
+            let kernel = FloatConvolution {
+                weights: PackedMatrix::from_transposed(weights, geometry.depth(), output_channels),
+                bias,
+                range: options.activation.range(),
+                geometry,
+            };
+            Ok(Lowered::step(shape, kernel, vec![image]))
+        }
+        (Element::Float32, Element::Int8, Element::Float32) => {
+            let weights = ByteWeights::new(operands, output_channels, 0)?;
+            let kernel = DynamicRangeConvolution {
+                weights: weights.centred(operands)?,
+                scales: weights.scales,
+                bias: float_bias(operands, output_channels)?,
+                range: options.activation.range(),
+                geometry,
+            };
+            Ok(Lowered::step(shape, kernel, vec![image]))
+        }
+        (Element::Int8 | Element::UInt8, _, _)
+            if both_bytes(input, output) && filter.element.is_byte() =>
+        {
+            let weights = ByteWeights::new(operands, output_channels, 0)?;
+            let kernel = QuantizedConvolution {
+                input_zero_point: input.per_tensor()?.1 as i16,
+                weights: weights.centred(operands)?,
+                requantization: Requantization::new(operands, options.activation, &weights)?,
+                geometry,
+            };
+            Ok(Lowered::step(shape, kernel, vec![image]))
+        }
+        _ => Err(operands.unsupported_elements()),
+    }
+}
+
+/// The data of constant float input `index`.
+pub(super) fn float_constant<'a>(
+    operands: &Operands<'a>,
+    index: usize,
+) -> Result<&'a [f32], BackendError> {
+    match &operands.input(index)?.data {
+        Some(Data::Float32(values)) => Ok(values),
+        _ => Err(operands.unsupported(format!("input {index} that is not constant"))),
+    }
+}
+
+/// The float bias, zero if it is left out.
+pub(super) fn float_bias(
+    operands: &Operands<'_>,
+    channels: usize,
+) -> Result<Vec<f32>, BackendError> {
+    let Some(tensor) = operands.optional_input(2) else {
+        return Ok(vec![0.0; channels]);
+    };
+    if tensor.element_count() != channels {
+        return Err(operands.invalid(format!(
+            "expected a bias of {channels} values, found {}",
+            tensor.element_count()
+        )));
+    }
+    Ok(float_constant(operands, 2)?.to_vec())
+}
+
+/// Scales and zero points of a filter of bytes, for each output channel.
+#[derive(Clone, Debug)]
+pub(super) struct ByteWeights {
+    pub(super) scales: Vec<f32>,
+    zero_points: Vec<i32>,
+    dimension: usize,
+}
+
+impl ByteWeights {
+    /// Reads them from the filter, whose output channels lie along `dimension`.
+    pub(super) fn new(
+        operands: &Operands<'_>,
+        channels: usize,
+        dimension: usize,
+    ) -> Result<Self, BackendError> {
+        let Some(quantization) = &operands.input(1)?.quantization else {
+            return Err(operands.invalid("expected quantised weights, found no scales"));
+        };
+        let count = quantization.scales.len();
+        if count != 1 && (count != channels || quantization.dimension != dimension) {
+            return Err(operands.invalid(format!(
+                "expected 1 or {channels} weight scales along dimension {dimension}, found {count} \
+                 along {}",
+                quantization.dimension
+            )));
+        }
+        let index = |channel| if count == 1 { 0 } else { channel };
+        Ok(Self {
+            scales: (0..channels)
+                .map(|channel| quantization.scales[index(channel)])
+                .collect(),
+            zero_points: (0..channels)
+                .map(|channel| quantization.zero_points[index(channel)])
+                .collect(),
+            dimension,
+        })
+    }
+
+    /// The constant filter less its zero points, in the filter's own order.
+    pub(super) fn centred(&self, operands: &Operands<'_>) -> Result<Vec<i16>, BackendError> {
+        let filter = operands.input(1)?;
+        let Some(Data::Bytes(values)) = &filter.data else {
+            return Err(operands.unsupported("a filter that is not constant"));
+        };
+        let inner: usize = filter.shape[self.dimension + 1..].iter().product();
+        let channels = self.zero_points.len();
+        Ok(values
+            .iter()
+            .enumerate()
+            .map(|(index, &value)| {
+                (i32::from(value) - self.zero_points[index / inner % channels]) as i16
+            })
+            .collect())
+    }
+}
+
+/// How the accumulators of a quantised convolution become bytes, per output channel.
+#[derive(Clone, Debug)]
+pub(super) struct Requantization {
+    pub(super) scales: Vec<f32>,
+    pub(super) bias: Vec<i32>,
+    pub(super) output: OutputRange,
+}
+
+impl Requantization {
+    /// Reads bias and scales.
+    ///
+    /// ```text
+    /// scale[c] = input_scale * weight_scale[c] / output_scale    (float32, left to right)
+    /// ```
+    pub(super) fn new(
+        operands: &Operands<'_>,
+        activation: Activation,
+        weights: &ByteWeights,
+    ) -> Result<Self, BackendError> {
+        let output = operands.output()?;
+        let (input_scale, _) = operands.input(0)?.per_tensor()?;
+        let (output_scale, output_zero_point) = output.per_tensor()?;
+        let scales: Vec<f32> = weights
+            .scales
+            .iter()
+            .map(|weight_scale| input_scale * weight_scale / output_scale)
+            .collect();
+        let bias = match operands.optional_input(2) {
+            None => vec![0; scales.len()],
+            Some(tensor) => match &tensor.data {
+                Some(Data::Int32(values)) if values.len() == scales.len() => values.to_vec(),
+                Some(Data::Int32(values)) => {
+                    return Err(operands.invalid(format!(
+                        "expected a bias of {} values, found {}",
+                        scales.len(),
+                        values.len()
+                    )));
+                }
+                _ => return Err(operands.unsupported("a bias that is not constant INT32")),
+            },
+        };
+        let byte_offset = output.element.byte_offset();
+        let output = OutputRange::new(output_scale, output_zero_point, byte_offset, activation);
+        Ok(Self {
+            scales,
+            bias,
+            output,
+        })
+    }
+}
+
+/// A convolution of floats.
+#[derive(Debug)]
+struct FloatConvolution {
+    weights: PackedMatrix,
+    bias: Vec<f32>,
+    range: (f32, f32),
+    geometry: Geometry,
+}
+
+impl Kernel for FloatConvolution {
+    fn scratch(&self) -> ScratchSizes {
+        let windows = if self.geometry.is_pointwise() {
+            0
+        } else {
+            ROWS * self.geometry.depth()
+        };
+        ScratchSizes {
+            float32: windows,
+            ..ScratchSizes::default()
+        }
+    }
+
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let (input, output) = (inputs.float32(0)?, output.float32()?);
+        let (depth, channels) = (self.geometry.depth(), self.geometry.output_channels);
+        let pointwise = self.geometry.is_pointwise();
+        let (least, largest) = self.range;
+        for first in (0..self.geometry.pixels()).step_by(ROWS) {
+            let count = ROWS.min(self.geometry.pixels() - first);
+            let windows = if pointwise {
+                &input[first * depth..(first + count) * depth]
+            } else {
+                let windows = &mut scratch.float32[..count * depth];
+                windows.fill(0.0);
+                for (offset, window) in windows.chunks_exact_mut(depth).enumerate() {
+                    self.geometry
+                        .for_each_run(input, first + offset, |at, run| {
+                            window[at..at + run.len()].copy_from_slice(run);
+                        });
+                }
+                &*windows
+            };
+            let mut rows: [&[f32]; ROWS] = [&[]; ROWS];
+            for (row, window) in rows.iter_mut().zip(windows.chunks_exact(depth)) {
+                *row = window;
+            }
+            self.weights.multiply(&rows[..count], |row, column, sums| {
+                let at = (first + row) * channels + column;
+                let bias = &self.bias[column..];
+                for ((result, sum), bias) in output[at..].iter_mut().zip(sums).zip(bias) {
+                    *result = (sum + bias).max(least).min(largest);
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A convolution of bytes with requantisation in float32.
+#[derive(Debug)]
+struct QuantizedConvolution {
+    input_zero_point: i16,
+    /// Output channel by output channel, less their zero points.
+    weights: Vec<i16>,
+    requantization: Requantization,
+    geometry: Geometry,
+}
+
+impl Kernel for QuantizedConvolution {
+    fn scratch(&self) -> ScratchSizes {
+        ScratchSizes {
+            int16: DOT_ROWS * self.geometry.depth(),
+            ..ScratchSizes::default()
+        }
+    }
+
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let (input, output) = (inputs.bytes(0)?, output.bytes()?);
+        let channels = self.geometry.output_channels;
+        let zero_point = self.input_zero_point;
+        let Requantization {
+            scales,
+            bias,
+            output: range,
+        } = &self.requantization;
+        let windows = &mut scratch.int16[..];
+        multiply_windows(
+            &self.geometry,
+            input,
+            |value: u8| i16::from(value) - zero_point,
+            &self.weights,
+            windows,
+            |pixel, channel, sum| {
+                output[pixel * channels + channel] =
+                    range.requantize(sum.wrapping_add(bias[channel]), scales[channel]);
+            },
+        );
+        Ok(())
+    }
+}
+
+/// The dot product of every window with every output channel's weights, handed to
+/// `store(pixel, channel, sum)`. Elements are centred on their way, so that padding is zero.
+fn multiply_windows<T: Copy>(
+    geometry: &Geometry,
+    input: &[T],
+    centre: impl Fn(T) -> i16,
+    weights: &[i16],
+    windows: &mut [i16],
+    mut store: impl FnMut(usize, usize, i32),
+) {
+    let depth = geometry.depth();
+    let pixels = geometry.pixels();
+    for first in (0..pixels).step_by(DOT_ROWS) {
+        let count = DOT_ROWS.min(pixels - first);
+        let windows = &mut windows[..DOT_ROWS * depth];
+        windows.fill(0);
+        for (offset, window) in windows.chunks_exact_mut(depth).enumerate().take(count) {
+            geometry.for_each_run(input, first + offset, |at, run| {
+                for (centred, &value) in window[at..].iter_mut().zip(run) {
+                    *centred = centre(value);
+                }
+            });
+        }
+        let (a, rest) = windows.split_at(depth);
+        let (b, rest) = rest.split_at(depth);
+        let (c, d) = rest.split_at(depth);
+        for (channel, weights) in weights.chunks_exact(depth).enumerate() {
+            let sums = dot4_i16([a, b, c, d], weights);
+            for (row, sum) in sums.into_iter().enumerate().take(count) {
+                store(first + row, channel, sum);
+            }
+        }
+    }
+}
+
+/// A convolution of floats with weights of bytes: each image is quantised by its own range.
+///
+/// Source of the formula: TensorFlow Lite's builtin hybrid convolution, which XNNPACK leaves to
+/// it.
+#[derive(Debug)]
+struct DynamicRangeConvolution {
+    /// Output channel by output channel.
+    weights: Vec<i16>,
+    scales: Vec<f32>,
+    bias: Vec<f32>,
+    range: (f32, f32),
+    geometry: Geometry,
+}
+
+impl DynamicRangeConvolution {
+    fn image_elements(&self) -> usize {
+        let Geometry {
+            rows,
+            columns,
+            input_channels,
+            ..
+        } = self.geometry;
+        rows.input * columns.input * input_channels
+    }
+}
+
+impl Kernel for DynamicRangeConvolution {
+    fn scratch(&self) -> ScratchSizes {
+        let int16 = self.image_elements() + DOT_ROWS * self.geometry.depth();
+        ScratchSizes {
+            int16,
+            ..ScratchSizes::default()
+        }
+    }
+
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let (input, output) = (inputs.float32(0)?, output.float32()?);
+        let channels = self.geometry.output_channels;
+        let (least, largest) = self.range;
+        let one = Geometry {
+            batch: 1,
+            ..self.geometry
+        };
+        let images = input.chunks_exact(self.image_elements());
+        for (image, output) in images.zip(output.chunks_exact_mut(one.pixels() * channels)) {
+            let (centred, windows) = scratch.int16.split_at_mut(self.image_elements());
+            let DynamicScale(scale) = quantize_by_range(image, centred);
+            multiply_windows(
+                &one,
+                centred,
+                |value| value,
+                &self.weights,
+                windows,
+                |pixel, channel, sum| {
+                    let value = sum as f32 * (scale * self.scales[channel]) + self.bias[channel];
+                    output[pixel * channels + channel] = value.max(least).min(largest);
+                },
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! `AVERAGE_POOL_2D`.
+
+use image_embedder_backend::BackendError;
+
+use crate::kernels::requantize::OutputRange;
+use crate::operator::Pool;
+use crate::ops::window::Axis;
+use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32};
+use crate::slots::{Inputs, Output, Scratch, ScratchSizes};
+
+pub(crate) fn lower_average(operands: &Operands<'_>, pool: &Pool) -> Result<Lowered, BackendError> {
+    let [batch, height, width, channels] = operands.image(0)?;
+    let axis = |input, index: usize| {
+        Axis::new(
+            pool.padding,
+            input,
+            pool.window[index],
+            pool.strides[index],
+            1,
+        )
+        .ok_or_else(|| {
+            operands.invalid(format!(
+                "expected a window within the input, found {} over {input}",
+                pool.window[index]
+            ))
+        })
+    };
+    let windows = Windows {
+        batch,
+        rows: axis(height, 0)?,
+        columns: axis(width, 1)?,
+        channels,
+    };
+    let shape = vec![batch, windows.rows.output, windows.columns.output, channels];
+    let (input, output) = (operands.input(0)?, operands.output()?);
+    let image = vec![operands.input_index(0)?];
+    if both_float32(input, output) {
+        let kernel = FloatAverage {
+            windows,
+            range: pool.activation.range(),
+        };
+        return Ok(Lowered::step(shape, kernel, image));
+    }
+    if both_bytes(input, output) {
+        let (scale, zero_point) = output.per_tensor()?;
+        if input.per_tensor()? != (scale, zero_point) {
+            return Err(operands.unsupported("an output quantised otherwise than the input"));
+        }
+        let byte_offset = output.element.byte_offset();
+        let kernel = QuantizedAverage {
+            windows,
+            byte_offset,
+            zero_point,
+            range: OutputRange::new(scale, zero_point, byte_offset, pool.activation),
+        };
+        return Ok(Lowered::step(shape, kernel, image));
+    }
+    Err(operands.unsupported_elements())
+}
+
+/// Where the windows of a pooling lie.
+#[derive(Clone, Copy, Debug)]
+struct Windows {
+    batch: usize,
+    rows: Axis,
+    columns: Axis,
+    channels: usize,
+}
+
+impl Windows {
+    /// For every output pixel: adds each input pixel under its window to `sums`, then calls
+    /// `finish(pixel, sums, number of input pixels)`.
+    fn sum<T: Copy, S: Copy + Default>(
+        &self,
+        input: &[T],
+        sums: &mut [S],
+        add: impl Fn(S, T) -> S,
+        mut finish: impl FnMut(usize, &[S], usize),
+    ) {
+        let mut pixel = 0;
+        for image in 0..self.batch {
+            for row in 0..self.rows.output {
+                for column in 0..self.columns.output {
+                    sums.fill(S::default());
+                    let (rows, columns) = (self.rows.inside(row), self.columns.inside(column));
+                    let count = rows.len() * columns.len();
+                    for y in rows.filter_map(|tap| self.rows.source(row, tap)) {
+                        for x in columns
+                            .clone()
+                            .filter_map(|tap| self.columns.source(column, tap))
+                        {
+                            let from = ((image * self.rows.input + y) * self.columns.input + x)
+                                * self.channels;
+                            for (sum, &value) in sums.iter_mut().zip(&input[from..]) {
+                                *sum = add(*sum, value);
+                            }
+                        }
+                    }
+                    finish(pixel, sums, count);
+                    pixel += 1;
+                }
+            }
+        }
+    }
+}
+
+/// The mean of floats under each window.
+#[derive(Debug)]
+struct FloatAverage {
+    windows: Windows,
+    range: (f32, f32),
+}
+
+impl Kernel for FloatAverage {
+    fn scratch(&self) -> ScratchSizes {
+        ScratchSizes {
+            float32: self.windows.channels,
+            ..ScratchSizes::default()
+        }
+    }
+
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let (input, output) = (inputs.float32(0)?, output.float32()?);
+        let channels = self.windows.channels;
+        let (least, largest) = self.range;
+        let sums = &mut scratch.float32[..channels];
+        self.windows.sum(
+            input,
+            sums,
+            |sum, value: f32| sum + value,
+            |pixel, sums, count| {
+                let factor = 1.0 / count as f32;
+                for (result, sum) in output[pixel * channels..].iter_mut().zip(sums) {
+                    *result = (sum * factor).max(least).min(largest);
+                }
+            },
+        );
+        Ok(())
+    }
+}
+
+/// The mean of bytes under each window, rounded half away from zero in the model's own type.
+///
+/// Source of the formula: TensorFlow Lite's builtin `AveragePool` (XNNPACK has none for bytes in
+/// this form).
+#[derive(Debug)]
+struct QuantizedAverage {
+    windows: Windows,
+    byte_offset: i32,
+    zero_point: i32,
+    range: OutputRange,
+}
+
+impl Kernel for QuantizedAverage {
+    fn scratch(&self) -> ScratchSizes {
+        ScratchSizes {
+            int32: self.windows.channels,
+            ..ScratchSizes::default()
+        }
+    }
+
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let (input, output) = (inputs.bytes(0)?, output.bytes()?);
+        let channels = self.windows.channels;
+        let offset = self.byte_offset;
+        let sums = &mut scratch.int32[..channels];
+        let add = |sum: i32, value: u8| sum + i32::from(value) + offset;
+        self.windows.sum(input, sums, add, |pixel, sums, count| {
+            let count = count as i32;
+            for (result, &sum) in output[pixel * channels..].iter_mut().zip(sums) {
+                let half = if sum > 0 { count / 2 } else { -(count / 2) };
+                let mean = (sum + half) / count;
+                *result = self.range.clamp(mean - offset - self.zero_point);
+            }
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! `QUANTIZE` and `DEQUANTIZE`: between floats and bytes, and between quantisations.
+
+use image_embedder_backend::BackendError;
+
+use crate::graph::{Data, Element};
+use crate::kernels::requantize::{
+    OutputRange, multiply_by_quantized_multiplier, quantize_multiplier,
+};
+use crate::operator::Activation;
+use crate::ops::{Kernel, Lowered, Operands};
+use crate::slots::{Inputs, Output, Scratch};
+
+pub(crate) fn lower_quantize(operands: &Operands<'_>) -> Result<Lowered, BackendError> {
+    let (input, output) = (operands.input(0)?, operands.output()?);
+    let shape = input.shape.clone();
+    let place = operands.input_index(0)?;
+    if !output.element.is_byte() {
+        return Err(operands.unsupported_elements());
+    }
+    let (scale, zero_point) = output.per_tensor()?;
+    let range = OutputRange::new(
+        scale,
+        zero_point,
+        output.element.byte_offset(),
+        Activation::None,
+    );
+    match input.element {
+        Element::Float32 => {
+            let kernel = QuantizeFloats {
+                factor: 1.0 / scale,
+                range,
+            };
+            Ok(Lowered::step(shape, kernel, vec![place]))
+        }
+        Element::Int8 | Element::UInt8 => {
+            let (input_scale, input_zero_point) = input.per_tensor()?;
+            if (input_scale, input_zero_point) == (scale, zero_point) {
+                // Held zero points are equal: so are all held bytes.
+                return Ok(Lowered::alias(shape, place));
+            }
+            let mut table = Box::new([0; 256]);
+            for (entry, value) in table.iter_mut().zip(0..=255) {
+                let centred = value - input_zero_point;
+                *entry = if input.element == output.element {
+                    rescale_as_xnnpack(centred, input_scale / scale, zero_point)
+                } else {
+                    let (multiplier, shift) =
+                        quantize_multiplier(f64::from(input_scale) / f64::from(scale));
+                    range.clamp(multiply_by_quantized_multiplier(centred, multiplier, shift))
+                };
+            }
+            Ok(Lowered::step(shape, Requantize { table }, vec![place]))
+        }
+        _ => Err(operands.unsupported_elements()),
+    }
+}
+
+pub(crate) fn lower_dequantize(operands: &Operands<'_>) -> Result<Lowered, BackendError> {
+    let (input, output) = (operands.input(0)?, operands.output()?);
+    let shape = input.shape.clone();
+    if output.element != Element::Float32 {
+        return Err(operands.unsupported_elements());
+    }
+    match (input.element, &input.data) {
+        (Element::Float16, Some(data @ Data::Float32(_))) => {
+            Ok(Lowered::constant(shape, data.clone()))
+        }
+        (Element::Int8 | Element::UInt8, _) => {
+            let (scale, zero_point) = input.per_tensor()?;
+            let kernel = Dequantize { scale, zero_point };
+            Ok(Lowered::step(shape, kernel, vec![operands.input_index(0)?]))
+        }
+        _ => Err(operands.unsupported_elements()),
+    }
+}
+
+/// From one quantisation to another of the same type.
+///
+/// ```text
+/// multiplier = lrint(256 * factor),  result = (zero_point * 256 + 128 + value * multiplier) >> 8
+/// ```
+///
+/// Source of the formula: XNNPACK, `qs8-vcvt`.
+fn rescale_as_xnnpack(centred: i32, factor: f32, zero_point: i32) -> u8 {
+    let multiplier = (256.0 * factor).round_ties_even() as i32;
+    let scaled = (zero_point << 8)
+        .wrapping_add(128)
+        .wrapping_add(centred.wrapping_mul(multiplier));
+    (scaled >> 8).clamp(0, 255) as u8
+}
+
+/// From floats to bytes.
+#[derive(Debug)]
+struct QuantizeFloats {
+    factor: f32,
+    range: OutputRange,
+}
+
+impl Kernel for QuantizeFloats {
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        _scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let (input, output) = (inputs.float32(0)?, output.bytes()?);
+        for (result, value) in output.iter_mut().zip(input) {
+            *result = self.range.quantize(value * self.factor);
+        }
+        Ok(())
+    }
+}
+
+/// From bytes to bytes, by table.
+#[derive(Debug)]
+struct Requantize {
+    /// The result for each held byte, from the least.
+    table: Box<[u8; 256]>,
+}
+
+impl Kernel for Requantize {
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        _scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let (input, output) = (inputs.bytes(0)?, output.bytes()?);
+        for (result, &value) in output.iter_mut().zip(input) {
+            *result = self.table[usize::from(value)];
+        }
+        Ok(())
+    }
+}
+
+/// From bytes to floats: `scale * (value - zero_point)`.
+#[derive(Debug)]
+struct Dequantize {
+    scale: f32,
+    zero_point: i32,
+}
+
+impl Kernel for Dequantize {
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        _scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let (input, output) = (inputs.bytes(0)?, output.float32()?);
+        for (result, &value) in output.iter_mut().zip(input) {
+            *result = self.scale * (i32::from(value) - self.zero_point) as f32;
+        }
+        Ok(())
+    }
+}

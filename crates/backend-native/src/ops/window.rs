@@ -1,0 +1,119 @@
+//! The geometry of windows that slide over an image.
+
+use image_embedder_schema::tflite::Padding;
+
+/// Where windows of a convolution or pooling lie along one axis.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Axis {
+    pub(crate) input: usize,
+    pub(crate) output: usize,
+    pub(crate) window: usize,
+    pub(crate) stride: usize,
+    pub(crate) dilation: usize,
+    /// Elements before the input's first that the first window covers.
+    pub(crate) padding: usize,
+}
+
+impl Axis {
+    /// The axis by TensorFlow's padding rules, or `None` if no window fits.
+    ///
+    /// ```text
+    /// SAME:  output = ceil(input / stride), what is missing is padded, the smaller half in front
+    /// VALID: output = ceil((input - span + 1) / stride), span = (window - 1) * dilation + 1
+    /// ```
+    pub(crate) fn new(
+        padding: Padding,
+        input: usize,
+        window: usize,
+        stride: usize,
+        dilation: usize,
+    ) -> Option<Self> {
+        let span = window
+            .checked_sub(1)?
+            .checked_mul(dilation)?
+            .checked_add(1)?;
+        let (output, padding) = match padding {
+            Padding::Same => {
+                let output = input.div_ceil(stride);
+                let covered = output
+                    .checked_sub(1)?
+                    .checked_mul(stride)?
+                    .checked_add(span)?;
+                (output, covered.saturating_sub(input) / 2)
+            }
+            _ => (input.checked_sub(span - 1)?.div_ceil(stride), 0),
+        };
+        (output > 0).then_some(Self {
+            input,
+            output,
+            window,
+            stride,
+            dilation,
+            padding,
+        })
+    }
+
+    /// The input index under tap `tap` of the window at `position`, if it is inside.
+    pub(crate) fn source(&self, position: usize, tap: usize) -> Option<usize> {
+        (position * self.stride + tap * self.dilation)
+            .checked_sub(self.padding)
+            .filter(|&index| index < self.input)
+    }
+
+    /// The taps of the window at `position` that lie inside the input.
+    pub(crate) fn inside(&self, position: usize) -> std::ops::Range<usize> {
+        let start = position * self.stride;
+        let first = self.padding.saturating_sub(start).div_ceil(self.dilation);
+        let end = (self.input + self.padding)
+            .saturating_sub(start)
+            .div_ceil(self.dilation);
+        first.min(self.window)..end.min(self.window)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inside_agrees_with_source() {
+        let mut cases = 0;
+        for padding in [Padding::Same, Padding::Valid] {
+            for input in 1..12 {
+                for window in 1..6 {
+                    for stride in 1..4 {
+                        for dilation in 1..4 {
+                            let Some(axis) = Axis::new(padding, input, window, stride, dilation)
+                            else {
+                                continue;
+                            };
+                            for position in 0..axis.output {
+                                let inside: Vec<usize> = (0..window)
+                                    .filter(|&tap| axis.source(position, tap).is_some())
+                                    .collect();
+                                assert_eq!(
+                                    inside,
+                                    axis.inside(position).collect::<Vec<_>>(),
+                                    "{axis:?} at {position}"
+                                );
+                                cases += 1;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        assert!(cases > 1000, "only {cases} cases ran");
+    }
+
+    #[test]
+    fn sizes_follow_tensorflow() {
+        let same = Axis::new(Padding::Same, 224, 3, 2, 1).unwrap();
+        assert_eq!((same.output, same.padding), (112, 0));
+        let same = Axis::new(Padding::Same, 225, 3, 2, 1).unwrap();
+        assert_eq!((same.output, same.padding), (113, 1));
+        let valid = Axis::new(Padding::Valid, 7, 7, 2, 1).unwrap();
+        assert_eq!((valid.output, valid.padding), (1, 0));
+        assert_eq!(Axis::new(Padding::Valid, 3, 4, 1, 1), None);
+    }
+}

@@ -1,0 +1,293 @@
+//! The plan: steps over slots, for one set of input shapes.
+
+use std::sync::Arc;
+
+use image_embedder_backend::{BackendError, TensorSpec};
+
+use crate::graph::{Data, Element, Graph, Tensor, checked_element_count, invalid};
+use crate::ops::{self, Kernel, Operands, Work};
+use crate::slots::{Place, ScratchSizes};
+
+/// Everything that a session needs to run, shared by the sessions of a model.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) inputs: Vec<Port>,
+    pub(crate) outputs: Vec<Port>,
+    /// Elements of each slot of floats.
+    pub(crate) float32_slots: Vec<usize>,
+    /// Elements of each slot of bytes.
+    pub(crate) byte_slots: Vec<usize>,
+    pub(crate) scratch: ScratchSizes,
+}
+
+/// One kernel with where its operands live.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) kernel: Arc<dyn Kernel>,
+    pub(crate) inputs: Vec<Place>,
+    pub(crate) output: Place,
+}
+
+/// An input or output of the model.
+#[derive(Debug)]
+pub(crate) struct Port {
+    pub(crate) spec: TensorSpec,
+    pub(crate) place: Place,
+}
+
+/// A step before its operands have places.
+struct Draft {
+    kernel: Arc<dyn Kernel>,
+    operands: Vec<usize>,
+    output: usize,
+}
+
+impl Plan {
+    /// Plans the graph for the given input shapes, in the order of its inputs.
+    pub(crate) fn new(graph: &Graph, input_shapes: &[Vec<usize>]) -> Result<Self, BackendError> {
+        let mut tensors = graph.tensors.clone();
+        for (&index, shape) in graph.inputs.iter().zip(input_shapes) {
+            checked_element_count(&tensors[index].name, shape)?;
+            tensors[index].shape.clone_from(shape);
+        }
+        // Where a tensor's elements are: its own place or that of the tensor it is an alias of.
+        let mut home: Vec<usize> = (0..tensors.len()).collect();
+        let mut known: Vec<bool> = tensors.iter().map(|tensor| tensor.data.is_some()).collect();
+        for &input in &graph.inputs {
+            known[input] = true;
+        }
+        let mut drafts = Vec::new();
+        for node in &graph.nodes {
+            let Some(operator) = node.operator else {
+                return Err(crate::graph::unsupported(&node.name, "unknown options"));
+            };
+            let operands = Operands {
+                node,
+                tensors: &tensors,
+            };
+            let lowered = ops::lower(operator, &operands)?;
+            let &[output] = &node.outputs[..] else {
+                return Err(
+                    operands.invalid(format!("expected one output, found {}", node.outputs.len()))
+                );
+            };
+            checked_element_count(&tensors[output].name, &lowered.shape)?;
+            tensors[output].shape = lowered.shape;
+            let reads: &[usize] = match &lowered.work {
+                Work::Constant(_) => &[],
+                Work::Alias(source) => std::slice::from_ref(source),
+                Work::Step { operands, .. } => operands,
+            };
+            if let Some(&early) = reads.iter().find(|&&tensor| !known[tensor]) {
+                return Err(invalid(format!(
+                    "{}: expected tensor {} to be computed before it is read",
+                    node.name, tensors[early].name
+                )));
+            }
+            known[output] = true;
+            match lowered.work {
+                Work::Constant(data) => tensors[output].data = Some(data),
+                Work::Alias(source) => {
+                    home[output] = home[source];
+                    let data = tensors[source].data.clone();
+                    tensors[output].data = data;
+                }
+                Work::Step { kernel, operands } => {
+                    drafts.push(Draft {
+                        kernel,
+                        operands,
+                        output,
+                    });
+                }
+            }
+        }
+        Layout::new(graph, &tensors, &home, &drafts)?.finish(graph, &tensors, drafts)
+    }
+}
+
+/// Which tensor lives in which slot.
+struct Layout<'a> {
+    home: &'a [usize],
+    places: Vec<Option<Place>>,
+    float32_slots: Vec<usize>,
+    byte_slots: Vec<usize>,
+}
+
+impl<'a> Layout<'a> {
+    /// Gives every computed tensor a slot; a slot is used again when its tensor is read last.
+    fn new(
+        graph: &Graph,
+        tensors: &[Tensor],
+        home: &'a [usize],
+        drafts: &[Draft],
+    ) -> Result<Self, BackendError> {
+        let mut last_use = vec![0; tensors.len()];
+        for (step, draft) in drafts.iter().enumerate() {
+            for &operand in &draft.operands {
+                last_use[home[operand]] = step;
+            }
+        }
+        for &output in &graph.outputs {
+            last_use[home[output]] = usize::MAX;
+        }
+        let mut layout = Self {
+            home,
+            places: vec![None; tensors.len()],
+            float32_slots: Vec::new(),
+            byte_slots: Vec::new(),
+        };
+        let mut free = Free::default();
+        for &input in &graph.inputs {
+            layout.place(&tensors[input], input, &mut free)?;
+        }
+        let mut living: Vec<usize> = graph.inputs.clone();
+        for (step, draft) in drafts.iter().enumerate() {
+            if layout.places[draft.output].is_some() {
+                return Err(invalid(format!(
+                    "tensor {}: expected to be computed once",
+                    tensors[draft.output].name
+                )));
+            }
+            layout.place(&tensors[draft.output], draft.output, &mut free)?;
+            living.push(draft.output);
+            living.retain(|&tensor| {
+                let lives = last_use[tensor] > step;
+                if !lives {
+                    free.release(layout.places[tensor].as_ref());
+                }
+                lives
+            });
+        }
+        Ok(layout)
+    }
+
+    fn place(
+        &mut self,
+        tensor: &Tensor,
+        index: usize,
+        free: &mut Free,
+    ) -> Result<(), BackendError> {
+        let len = tensor.element_count();
+        let place = match tensor.element {
+            Element::Float32 => {
+                let index = take(&mut self.float32_slots, &mut free.float32, len);
+                Place::Float32 { index, len }
+            }
+            Element::Int8 | Element::UInt8 => {
+                let index = take(&mut self.byte_slots, &mut free.bytes, len);
+                Place::Bytes { index, len }
+            }
+            _ => {
+                return Err(invalid(format!(
+                    "tensor {}: expected FLOAT32, INT8 or UINT8 elements, found {}",
+                    tensor.name,
+                    tensor
+                        .element
+                        .dtype()
+                        .map_or("others", |dtype| dtype.name())
+                )));
+            }
+        };
+        self.places[index] = Some(place);
+        Ok(())
+    }
+
+    fn find(&self, tensors: &[Tensor], index: usize) -> Result<Place, BackendError> {
+        let tensor = &tensors[index];
+        match &tensor.data {
+            Some(Data::Float32(values)) => return Ok(Place::ConstantFloat32(values.clone())),
+            Some(Data::Bytes(values)) => return Ok(Place::ConstantBytes(values.clone())),
+            _ => {}
+        }
+        self.places[self.home[index]].clone().ok_or_else(|| {
+            invalid(format!(
+                "tensor {}: expected to be computed before it is read",
+                tensor.name
+            ))
+        })
+    }
+
+    fn finish(
+        self,
+        graph: &Graph,
+        tensors: &[Tensor],
+        drafts: Vec<Draft>,
+    ) -> Result<Plan, BackendError> {
+        let ports = |indices: &[usize]| {
+            indices
+                .iter()
+                .map(|&index| {
+                    Ok(Port {
+                        spec: tensors[index].spec()?,
+                        place: self.find(tensors, index)?,
+                    })
+                })
+                .collect::<Result<Vec<_>, BackendError>>()
+        };
+        let (inputs, outputs) = (ports(&graph.inputs)?, ports(&graph.outputs)?);
+        let mut scratch = ScratchSizes::default();
+        let mut steps = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            scratch = scratch.max(draft.kernel.scratch());
+            steps.push(Step {
+                inputs: draft
+                    .operands
+                    .iter()
+                    .map(|&operand| self.find(tensors, operand))
+                    .collect::<Result<_, _>>()?,
+                output: self.find(tensors, draft.output)?,
+                kernel: draft.kernel,
+            });
+        }
+        Ok(Plan {
+            steps,
+            inputs,
+            outputs,
+            float32_slots: self.float32_slots,
+            byte_slots: self.byte_slots,
+            scratch,
+        })
+    }
+}
+
+/// Slots whose tensor has been read last.
+#[derive(Default)]
+struct Free {
+    float32: Vec<usize>,
+    bytes: Vec<usize>,
+}
+
+impl Free {
+    fn release(&mut self, place: Option<&Place>) {
+        match place {
+            Some(Place::Float32 { index, .. }) => self.float32.push(*index),
+            Some(Place::Bytes { index, .. }) => self.bytes.push(*index),
+            _ => {}
+        }
+    }
+}
+
+/// The free slot that fits best, grown if it must be, or else a new one.
+fn take(sizes: &mut Vec<usize>, free: &mut Vec<usize>, len: usize) -> usize {
+    let fitting = |slot: usize| {
+        let size = sizes[slot];
+        // Prefer the least of those large enough, then the largest of the others.
+        if size >= len {
+            (0, size - len)
+        } else {
+            (1, len - size)
+        }
+    };
+    match (0..free.len()).min_by_key(|&position| fitting(free[position])) {
+        Some(position) => {
+            let slot = free.swap_remove(position);
+            sizes[slot] = sizes[slot].max(len);
+            slot
+        }
+        None => {
+            sizes.push(len);
+            sizes.len() - 1
+        }
+    }
+}
