@@ -6,6 +6,7 @@ use image_embedder_backend::{Backend, BackendError, CompileOptions, Model, Model
 
 use crate::graph::Graph;
 use crate::model::NativeModel;
+use crate::simd::{Isa, SimdLevel};
 use crate::{NAME, ops};
 
 /// The pure-Rust engine; available everywhere.
@@ -18,13 +19,28 @@ use crate::{NAME, ops};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct NativeBackend {
-    _private: (),
+    level: Option<SimdLevel>,
 }
 
 impl NativeBackend {
     /// The engine with its defaults.
     pub const fn new() -> Self {
-        Self { _private: () }
+        Self { level: None }
+    }
+
+    /// The engine held to one instruction-set level, for tests and measurements.
+    ///
+    /// Compiling with it is an error where the processor lacks the level.
+    pub const fn with_simd_level(level: SimdLevel) -> Self {
+        Self { level: Some(level) }
+    }
+
+    fn isa(&self) -> Result<Isa, BackendError> {
+        let level = self.level.unwrap_or_else(SimdLevel::detect);
+        Isa::new(level).ok_or_else(|| BackendError::Unavailable {
+            backend: NAME.to_owned(),
+            reason: format!("this processor lacks the instructions of the level {level}"),
+        })
     }
 }
 
@@ -34,7 +50,7 @@ impl Backend for NativeBackend {
     }
 
     fn check(&self) -> Result<(), BackendError> {
-        Ok(())
+        self.isa().map(|_| ())
     }
 
     fn compile(
@@ -42,6 +58,7 @@ impl Backend for NativeBackend {
         model: ModelData,
         _options: &CompileOptions,
     ) -> Result<Arc<dyn Model>, BackendError> {
+        let isa = self.isa()?;
         let graph = Graph::read(&model)?;
         let unsupported = ops::unsupported(&graph);
         if !unsupported.is_empty() {
@@ -50,6 +67,6 @@ impl Backend for NativeBackend {
                 operators: unsupported,
             });
         }
-        Ok(Arc::new(NativeModel::new(graph)?))
+        Ok(Arc::new(NativeModel::new(graph, isa)?))
     }
 }

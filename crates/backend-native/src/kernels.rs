@@ -1,6 +1,7 @@
 //! Arithmetic on slices: what steps do, apart from shapes and operands.
 
-pub(crate) mod dot;
+pub(crate) mod depthwise_bytes;
 pub(crate) mod dynamic_range;
+pub(crate) mod matrix_bytes;
 pub(crate) mod matrix_f32;
 pub(crate) mod requantize;

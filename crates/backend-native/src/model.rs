@@ -7,24 +7,26 @@ use image_embedder_backend::{BackendError, Model, Session, TensorSpec};
 use crate::graph::Graph;
 use crate::plan::Plan;
 use crate::session::NativeSession;
+use crate::simd::Isa;
 
 /// A graph with the plan for its own input shapes.
 #[derive(Debug)]
 pub(crate) struct NativeModel {
     graph: Arc<Graph>,
+    isa: Isa,
     plan: Arc<Plan>,
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
 }
 
 impl NativeModel {
-    pub(crate) fn new(graph: Graph) -> Result<Self, BackendError> {
+    pub(crate) fn new(graph: Graph, isa: Isa) -> Result<Self, BackendError> {
         let shapes: Vec<_> = graph
             .inputs
             .iter()
             .map(|&index| graph.tensors[index].shape.clone())
             .collect();
-        let plan = Plan::new(&graph, &shapes)?;
+        let plan = Plan::new(&graph, &shapes, isa)?;
         let specs = |ports: &[crate::plan::Port]| {
             ports
                 .iter()
@@ -35,6 +37,7 @@ impl NativeModel {
             inputs: specs(&plan.inputs),
             outputs: specs(&plan.outputs),
             graph: Arc::new(graph),
+            isa,
             plan: Arc::new(plan),
         })
     }
@@ -53,6 +56,7 @@ impl Model for NativeModel {
         Ok(Box::new(NativeSession::new(
             self.graph.clone(),
             self.plan.clone(),
+            self.isa,
         )))
     }
 }

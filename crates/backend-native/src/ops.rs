@@ -11,7 +11,7 @@ mod quantize;
 mod resize;
 mod softmax;
 mod space_batch;
-mod window;
+pub(crate) mod window;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -22,6 +22,7 @@ use image_embedder_backend::BackendError;
 use crate::fold;
 use crate::graph::{Data, Element, Graph, Node, Tensor, invalid};
 use crate::operator::Operator;
+use crate::simd::Isa;
 use crate::slots::{Inputs, Output, Scratch, ScratchSizes};
 
 /// Code with its packed constants that computes one tensor from others.
@@ -97,6 +98,7 @@ impl Lowered {
 pub(crate) struct Operands<'a> {
     pub(crate) node: &'a Node,
     pub(crate) tensors: &'a [Tensor],
+    pub(crate) isa: Isa,
 }
 
 impl<'a> Operands<'a> {

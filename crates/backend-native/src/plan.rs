@@ -6,6 +6,7 @@ use image_embedder_backend::{BackendError, TensorSpec};
 
 use crate::graph::{Data, Element, Graph, Tensor, checked_element_count, invalid};
 use crate::ops::{self, Kernel, Operands, Work};
+use crate::simd::Isa;
 use crate::slots::{Place, ScratchSizes};
 
 /// Everything that a session needs to run, shared by the sessions of a model.
@@ -45,7 +46,11 @@ struct Draft {
 
 impl Plan {
     /// Plans the graph for the given input shapes, in the order of its inputs.
-    pub(crate) fn new(graph: &Graph, input_shapes: &[Vec<usize>]) -> Result<Self, BackendError> {
+    pub(crate) fn new(
+        graph: &Graph,
+        input_shapes: &[Vec<usize>],
+        isa: Isa,
+    ) -> Result<Self, BackendError> {
         let mut tensors = graph.tensors.clone();
         for (&index, shape) in graph.inputs.iter().zip(input_shapes) {
             checked_element_count(&tensors[index].name, shape)?;
@@ -65,6 +70,7 @@ impl Plan {
             let operands = Operands {
                 node,
                 tensors: &tensors,
+                isa,
             };
             let lowered = ops::lower(operator, &operands)?;
             let &[output] = &node.outputs[..] else {

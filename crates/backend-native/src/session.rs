@@ -6,12 +6,14 @@ use image_embedder_backend::{BackendError, Session, TensorSpec, TensorView, Tens
 
 use crate::graph::Graph;
 use crate::plan::{Plan, Port, Step};
+use crate::simd::Isa;
 use crate::slots::{Inputs, Output, Place, Scratch, Slots, misplaced};
 
 /// The memory of one inference at a time.
 #[derive(Debug)]
 pub(crate) struct NativeSession {
     graph: Arc<Graph>,
+    isa: Isa,
     plan: Arc<Plan>,
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
@@ -20,9 +22,10 @@ pub(crate) struct NativeSession {
 }
 
 impl NativeSession {
-    pub(crate) fn new(graph: Arc<Graph>, plan: Arc<Plan>) -> Self {
+    pub(crate) fn new(graph: Arc<Graph>, plan: Arc<Plan>, isa: Isa) -> Self {
         Self {
             graph,
+            isa,
             inputs: plan.inputs.iter().map(|port| port.spec.clone()).collect(),
             outputs: plan.outputs.iter().map(|port| port.spec.clone()).collect(),
             slots: Slots {
@@ -149,8 +152,8 @@ impl Session for NativeSession {
             return Ok(());
         }
         shapes[index] = shape.to_vec();
-        let plan = Plan::new(&self.graph, &shapes)?;
-        *self = Self::new(self.graph.clone(), Arc::new(plan));
+        let plan = Plan::new(&self.graph, &shapes, self.isa)?;
+        *self = Self::new(self.graph.clone(), Arc::new(plan), self.isa);
         Ok(())
     }
 

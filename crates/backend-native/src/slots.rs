@@ -30,7 +30,7 @@ pub(crate) struct Slots {
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub(crate) float32: Vec<f32>,
-    pub(crate) int16: Vec<i16>,
+    pub(crate) bytes: Vec<u8>,
     pub(crate) int32: Vec<i32>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Scratch {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ScratchSizes {
     pub(crate) float32: usize,
-    pub(crate) int16: usize,
+    pub(crate) bytes: usize,
     pub(crate) int32: usize,
 }
 
@@ -47,7 +47,7 @@ impl ScratchSizes {
     pub(crate) fn max(self, other: Self) -> Self {
         Self {
             float32: self.float32.max(other.float32),
-            int16: self.int16.max(other.int16),
+            bytes: self.bytes.max(other.bytes),
             int32: self.int32.max(other.int32),
         }
     }
@@ -57,7 +57,7 @@ impl Scratch {
     pub(crate) fn new(sizes: ScratchSizes) -> Self {
         Self {
             float32: vec![0.0; sizes.float32],
-            int16: vec![0; sizes.int16],
+            bytes: vec![0; sizes.bytes],
             int32: vec![0; sizes.int32],
         }
     }

@@ -60,6 +60,12 @@ impl OutputRange {
         (rounded + self.zero_point) as u8
     }
 
+    /// The least and the largest result, less the zero point, and the zero point.
+    #[inline(always)]
+    pub(crate) fn parts(&self) -> (f32, f32, i32) {
+        (self.least, self.largest, self.zero_point)
+    }
+
     /// A whole number relative to the zero point, clamped, on the zero point.
     #[inline(always)]
     pub(crate) fn clamp(&self, value: i32) -> u8 {

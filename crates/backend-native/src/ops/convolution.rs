@@ -3,8 +3,8 @@
 use image_embedder_backend::BackendError;
 
 use crate::graph::{Data, Element};
-use crate::kernels::dot::{DOT_ROWS, dot4_i16};
-use crate::kernels::dynamic_range::{DynamicScale, quantize_by_range};
+use crate::kernels::dynamic_range::quantize_by_range;
+use crate::kernels::matrix_bytes::{ByteMatrix, Rows, ToBytes, ToFloats};
 use crate::kernels::matrix_f32::{PackedMatrix, ROWS};
 use crate::kernels::requantize::OutputRange;
 use crate::operator::{Activation, Convolution};
@@ -121,24 +121,35 @@ pub(crate) fn lower(
         }
         (Element::Float32, Element::Int8, Element::Float32) => {
             let weights = ByteWeights::new(operands, output_channels, 0)?;
+            let matrix = weights.matrix(operands, geometry.depth())?;
+            let bias = float_bias(operands, output_channels)?;
             let kernel = DynamicRangeConvolution {
-                weights: weights.centred(operands)?,
-                scales: weights.scales,
-                bias: float_bias(operands, output_channels)?,
-                range: options.activation.range(),
-                geometry,
+                end: matrix.to_floats(&weights.scales, &bias, options.activation.range()),
+                weights: matrix,
+                windows: ByteWindows {
+                    geometry: Geometry {
+                        batch: 1,
+                        ..geometry
+                    },
+                },
             };
             Ok(Lowered::step(shape, kernel, vec![image]))
         }
-        (Element::Int8 | Element::UInt8, _, _)
-            if both_bytes(input, output) && filter.element.is_byte() =>
-        {
+        _ if both_bytes(input, output) && filter.element.is_byte() => {
             let weights = ByteWeights::new(operands, output_channels, 0)?;
+            let matrix = weights.matrix(operands, geometry.depth())?;
+            let Requantization {
+                scales,
+                bias,
+                output,
+            } = Requantization::new(operands, options.activation, &weights)?;
+            let zero_point = input.per_tensor()?.1;
             let kernel = QuantizedConvolution {
-                input_zero_point: input.per_tensor()?.1 as i16,
-                weights: weights.centred(operands)?,
-                requantization: Requantization::new(operands, options.activation, &weights)?,
-                geometry,
+                end: matrix.to_bytes(zero_point, &scales, &bias, output),
+                weights: matrix,
+                // A zero point of bytes is a byte.
+                input_zero_point: zero_point as u8,
+                windows: ByteWindows { geometry },
             };
             Ok(Lowered::step(shape, kernel, vec![image]))
         }
@@ -210,6 +221,15 @@ impl ByteWeights {
                 .collect(),
             dimension,
         })
+    }
+
+    /// The filter as a matrix for the instruction set, of as many rows as a window has elements.
+    fn matrix(&self, operands: &Operands<'_>, depth: usize) -> Result<ByteMatrix, BackendError> {
+        Ok(ByteMatrix::from_transposed(
+            operands.isa,
+            &self.centred(operands)?,
+            depth,
+        ))
     }
 
     /// The constant filter less its zero points, in the filter's own order.
@@ -344,20 +364,91 @@ impl Kernel for FloatConvolution {
     }
 }
 
+/// How many rows of windows are laid out at a time.
+const WINDOW_ROWS: usize = 48;
+
+/// Lays out windows of bytes as rows of a matrix.
+#[derive(Debug)]
+struct ByteWindows {
+    geometry: Geometry,
+}
+
+impl ByteWindows {
+    /// The length of a row.
+    fn row_len(&self) -> usize {
+        ByteMatrix::row_len(self.geometry.depth())
+    }
+
+    /// Whether the input is the matrix already.
+    fn are_the_input(&self) -> bool {
+        self.geometry.is_pointwise() && self.row_len() == self.geometry.depth()
+    }
+
+    /// Bytes of working memory.
+    fn scratch(&self) -> usize {
+        if self.are_the_input() {
+            0
+        } else {
+            WINDOW_ROWS * self.row_len()
+        }
+    }
+
+    /// Hands the windows of all pixels to `multiply(rows, first pixel)` in parts; what lies
+    /// outside the input is the zero point.
+    fn for_each_part(
+        &self,
+        input: &[u8],
+        zero_point: u8,
+        scratch: &mut [u8],
+        mut multiply: impl FnMut(Rows<'_>, usize),
+    ) {
+        let (stride, pixels) = (self.row_len(), self.geometry.pixels());
+        if self.are_the_input() {
+            multiply(
+                Rows {
+                    bytes: input,
+                    stride,
+                    count: pixels,
+                },
+                0,
+            );
+            return;
+        }
+        for first in (0..pixels).step_by(WINDOW_ROWS) {
+            let count = WINDOW_ROWS.min(pixels - first);
+            let windows = &mut scratch[..count * stride];
+            windows.fill(zero_point);
+            for (offset, window) in windows.chunks_exact_mut(stride).enumerate() {
+                self.geometry
+                    .for_each_run(input, first + offset, |at, run| {
+                        window[at..at + run.len()].copy_from_slice(run);
+                    });
+            }
+            multiply(
+                Rows {
+                    bytes: windows,
+                    stride,
+                    count,
+                },
+                first,
+            );
+        }
+    }
+}
+
 /// A convolution of bytes with requantisation in float32.
 #[derive(Debug)]
 struct QuantizedConvolution {
-    input_zero_point: i16,
-    /// Output channel by output channel, less their zero points.
-    weights: Vec<i16>,
-    requantization: Requantization,
-    geometry: Geometry,
+    weights: ByteMatrix,
+    end: ToBytes,
+    input_zero_point: u8,
+    windows: ByteWindows,
 }
 
 impl Kernel for QuantizedConvolution {
     fn scratch(&self) -> ScratchSizes {
         ScratchSizes {
-            int16: DOT_ROWS * self.geometry.depth(),
+            bytes: self.windows.scratch(),
             ..ScratchSizes::default()
         }
     }
@@ -369,61 +460,17 @@ impl Kernel for QuantizedConvolution {
         scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
         let (input, output) = (inputs.bytes(0)?, output.bytes()?);
-        let channels = self.geometry.output_channels;
-        let zero_point = self.input_zero_point;
-        let Requantization {
-            scales,
-            bias,
-            output: range,
-        } = &self.requantization;
-        let windows = &mut scratch.int16[..];
-        multiply_windows(
-            &self.geometry,
+        let channels = self.windows.geometry.output_channels;
+        self.windows.for_each_part(
             input,
-            |value: u8| i16::from(value) - zero_point,
-            &self.weights,
-            windows,
-            |pixel, channel, sum| {
-                output[pixel * channels + channel] =
-                    range.requantize(sum.wrapping_add(bias[channel]), scales[channel]);
+            self.input_zero_point,
+            &mut scratch.bytes,
+            |rows, first| {
+                let output = &mut output[first * channels..][..rows.count * channels];
+                self.weights.multiply_to_bytes(rows, &self.end, output);
             },
         );
         Ok(())
-    }
-}
-
-/// The dot product of every window with every output channel's weights, handed to
-/// `store(pixel, channel, sum)`. Elements are centred on their way, so that padding is zero.
-fn multiply_windows<T: Copy>(
-    geometry: &Geometry,
-    input: &[T],
-    centre: impl Fn(T) -> i16,
-    weights: &[i16],
-    windows: &mut [i16],
-    mut store: impl FnMut(usize, usize, i32),
-) {
-    let depth = geometry.depth();
-    let pixels = geometry.pixels();
-    for first in (0..pixels).step_by(DOT_ROWS) {
-        let count = DOT_ROWS.min(pixels - first);
-        let windows = &mut windows[..DOT_ROWS * depth];
-        windows.fill(0);
-        for (offset, window) in windows.chunks_exact_mut(depth).enumerate().take(count) {
-            geometry.for_each_run(input, first + offset, |at, run| {
-                for (centred, &value) in window[at..].iter_mut().zip(run) {
-                    *centred = centre(value);
-                }
-            });
-        }
-        let (a, rest) = windows.split_at(depth);
-        let (b, rest) = rest.split_at(depth);
-        let (c, d) = rest.split_at(depth);
-        for (channel, weights) in weights.chunks_exact(depth).enumerate() {
-            let sums = dot4_i16([a, b, c, d], weights);
-            for (row, sum) in sums.into_iter().enumerate().take(count) {
-                store(first + row, channel, sum);
-            }
-        }
     }
 }
 
@@ -433,12 +480,10 @@ fn multiply_windows<T: Copy>(
 /// it.
 #[derive(Debug)]
 struct DynamicRangeConvolution {
-    /// Output channel by output channel.
-    weights: Vec<i16>,
-    scales: Vec<f32>,
-    bias: Vec<f32>,
-    range: (f32, f32),
-    geometry: Geometry,
+    weights: ByteMatrix,
+    end: ToFloats,
+    /// Of one image.
+    windows: ByteWindows,
 }
 
 impl DynamicRangeConvolution {
@@ -448,16 +493,16 @@ impl DynamicRangeConvolution {
             columns,
             input_channels,
             ..
-        } = self.geometry;
+        } = self.windows.geometry;
         rows.input * columns.input * input_channels
     }
 }
 
 impl Kernel for DynamicRangeConvolution {
     fn scratch(&self) -> ScratchSizes {
-        let int16 = self.image_elements() + DOT_ROWS * self.geometry.depth();
+        let bytes = self.image_elements() + self.windows.scratch();
         ScratchSizes {
-            int16,
+            bytes,
             ..ScratchSizes::default()
         }
     }
@@ -469,27 +514,22 @@ impl Kernel for DynamicRangeConvolution {
         scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
         let (input, output) = (inputs.float32(0)?, output.float32()?);
-        let channels = self.geometry.output_channels;
-        let (least, largest) = self.range;
-        let one = Geometry {
-            batch: 1,
-            ..self.geometry
-        };
+        let Geometry {
+            output_channels: channels,
+            ..
+        } = self.windows.geometry;
+        let (bytes, windows) = scratch.bytes.split_at_mut(self.image_elements());
         let images = input.chunks_exact(self.image_elements());
-        for (image, output) in images.zip(output.chunks_exact_mut(one.pixels() * channels)) {
-            let (centred, windows) = scratch.int16.split_at_mut(self.image_elements());
-            let DynamicScale(scale) = quantize_by_range(image, centred);
-            multiply_windows(
-                &one,
-                centred,
-                |value| value,
-                &self.weights,
-                windows,
-                |pixel, channel, sum| {
-                    let value = sum as f32 * (scale * self.scales[channel]) + self.bias[channel];
-                    output[pixel * channels + channel] = value.max(least).min(largest);
-                },
-            );
+        let results = output.chunks_exact_mut(self.windows.geometry.pixels() * channels);
+        for (image, output) in images.zip(results) {
+            let (scale, zero_point) = quantize_by_range(image, bytes);
+            // A zero point of bytes is a byte.
+            self.windows
+                .for_each_part(bytes, zero_point as u8, windows, |rows, first| {
+                    let output = &mut output[first * channels..][..rows.count * channels];
+                    self.weights
+                        .multiply_to_floats(rows, (scale, zero_point), &self.end, output);
+                });
         }
         Ok(())
     }

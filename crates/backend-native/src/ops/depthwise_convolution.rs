@@ -3,74 +3,15 @@
 use image_embedder_backend::BackendError;
 
 use crate::graph::Element;
-use crate::kernels::dynamic_range::{DynamicScale, quantize_by_range};
+use crate::kernels::depthwise_bytes::{
+    DepthwiseBytes, DepthwiseConstants, DepthwiseGeometry, Tap, add_products,
+};
+use crate::kernels::dynamic_range::quantize_by_range;
 use crate::operator::Convolution;
 use crate::ops::convolution::{ByteWeights, Requantization, float_bias, float_constant};
 use crate::ops::window::Axis;
 use crate::ops::{Kernel, Lowered, Operands, both_bytes};
 use crate::slots::{Inputs, Output, Scratch, ScratchSizes};
-
-/// Batch, rows and columns of a depthwise convolution with its channels.
-#[derive(Clone, Copy, Debug)]
-struct Geometry {
-    batch: usize,
-    rows: Axis,
-    columns: Axis,
-    input_channels: usize,
-    /// Output channels for each input channel.
-    multiplier: usize,
-}
-
-impl Geometry {
-    fn output_channels(&self) -> usize {
-        self.input_channels * self.multiplier
-    }
-
-    /// For every output pixel: starts its sums, adds every tap inside the input, finishes it.
-    fn for_each_pixel<T, S>(
-        &self,
-        input: &[T],
-        weights: &[S],
-        mut accumulate: impl FnMut(Tap<'_, T, S>),
-    ) {
-        let (input_channels, output_channels) = (self.input_channels, self.output_channels());
-        let mut pixel = 0;
-        for image in 0..self.batch {
-            for row in 0..self.rows.output {
-                for column in 0..self.columns.output {
-                    accumulate(Tap::Start);
-                    for row_tap in self.rows.inside(row) {
-                        let Some(y) = self.rows.source(row, row_tap) else {
-                            continue;
-                        };
-                        for column_tap in self.columns.inside(column) {
-                            let Some(x) = self.columns.source(column, column_tap) else {
-                                continue;
-                            };
-                            let from = ((image * self.rows.input + y) * self.columns.input + x)
-                                * input_channels;
-                            let tap =
-                                (row_tap * self.columns.window + column_tap) * output_channels;
-                            accumulate(Tap::Add {
-                                values: &input[from..from + input_channels],
-                                weights: &weights[tap..tap + output_channels],
-                            });
-                        }
-                    }
-                    accumulate(Tap::Finish { pixel });
-                    pixel += 1;
-                }
-            }
-        }
-    }
-}
-
-/// One event in the computation of an output pixel.
-enum Tap<'a, T, S> {
-    Start,
-    Add { values: &'a [T], weights: &'a [S] },
-    Finish { pixel: usize },
-}
 
 pub(crate) fn lower(
     operands: &Operands<'_>,
@@ -102,7 +43,7 @@ pub(crate) fn lower(
             ))
         })
     };
-    let geometry = Geometry {
+    let geometry = DepthwiseGeometry {
         batch,
         rows: axis(height, window_height, 0)?,
         columns: axis(width, window_width, 1)?,
@@ -142,11 +83,21 @@ pub(crate) fn lower(
             if both_bytes(input, output) && filter.element.is_byte() =>
         {
             let weights = ByteWeights::new(operands, output_channels, 3)?;
+            let Requantization {
+                scales,
+                bias,
+                output,
+            } = Requantization::new(operands, options.activation, &weights)?;
+            let constants = DepthwiseConstants {
+                weights: &weights.centred(operands)?,
+                scales: &scales,
+                bias: &bias,
+                output,
+            };
+            // A zero point of bytes is a byte.
+            let zero_point = input.per_tensor()?.1 as u8;
             let kernel = QuantizedDepthwiseConvolution {
-                input_zero_point: input.per_tensor()?.1 as i16,
-                weights: weights.centred(operands)?,
-                requantization: Requantization::new(operands, options.activation, &weights)?,
-                geometry,
+                convolution: DepthwiseBytes::new(operands.isa, geometry, zero_point, constants),
             };
             Ok(Lowered::step(shape, kernel, vec![image]))
         }
@@ -161,7 +112,7 @@ struct FloatDepthwiseConvolution {
     weights: Vec<f32>,
     bias: Vec<f32>,
     range: (f32, f32),
-    geometry: Geometry,
+    geometry: DepthwiseGeometry,
 }
 
 impl Kernel for FloatDepthwiseConvolution {
@@ -212,20 +163,17 @@ impl Kernel for FloatDepthwiseConvolution {
     }
 }
 
-/// A depthwise convolution of bytes with requantisation in float32.
+/// A depthwise convolution of bytes.
 #[derive(Debug)]
 struct QuantizedDepthwiseConvolution {
-    input_zero_point: i16,
-    /// Tap by tap, less their zero points.
-    weights: Vec<i16>,
-    requantization: Requantization,
-    geometry: Geometry,
+    convolution: DepthwiseBytes,
 }
 
 impl Kernel for QuantizedDepthwiseConvolution {
     fn scratch(&self) -> ScratchSizes {
         ScratchSizes {
-            int32: self.geometry.output_channels(),
+            bytes: self.convolution.scratch_bytes(),
+            int32: self.convolution.scratch_int32(),
             ..ScratchSizes::default()
         }
     }
@@ -237,51 +185,9 @@ impl Kernel for QuantizedDepthwiseConvolution {
         scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
         let (input, output) = (inputs.bytes(0)?, output.bytes()?);
-        let channels = self.geometry.output_channels();
-        let multiplier = self.geometry.multiplier;
-        let zero_point = self.input_zero_point;
-        let sums = &mut scratch.int32[..channels];
-        self.geometry
-            .for_each_pixel(input, &self.weights, |tap| match tap {
-                Tap::Start => sums.copy_from_slice(&self.requantization.bias),
-                Tap::Add { values, weights } => {
-                    let centre = |value: u8| i16::from(value) - zero_point;
-                    add_products(sums, values, centre, weights, multiplier);
-                }
-                Tap::Finish { pixel } => {
-                    let results = &mut output[pixel * channels..][..channels];
-                    let scales = &self.requantization.scales;
-                    for ((result, &sum), &scale) in results.iter_mut().zip(&*sums).zip(scales) {
-                        *result = self.requantization.output.requantize(sum, scale);
-                    }
-                }
-            });
+        self.convolution
+            .run(input, output, &mut scratch.bytes, &mut scratch.int32);
         Ok(())
-    }
-}
-
-/// Adds the product of each centred value with its weights to the sums.
-fn add_products<T: Copy>(
-    sums: &mut [i32],
-    values: &[T],
-    centre: impl Fn(T) -> i16,
-    weights: &[i16],
-    multiplier: usize,
-) {
-    if multiplier == 1 {
-        for ((sum, &value), &weight) in sums.iter_mut().zip(values).zip(weights) {
-            *sum = sum.wrapping_add(i32::from(centre(value)) * i32::from(weight));
-        }
-        return;
-    }
-    let groups = sums
-        .chunks_exact_mut(multiplier)
-        .zip(weights.chunks_exact(multiplier));
-    for ((sums, weights), &value) in groups.zip(values) {
-        let centred = i32::from(centre(value));
-        for (sum, &weight) in sums.iter_mut().zip(weights) {
-            *sum = sum.wrapping_add(centred * i32::from(weight));
-        }
     }
 }
 
@@ -294,19 +200,13 @@ struct DynamicRangeDepthwiseConvolution {
     scales: Vec<f32>,
     bias: Vec<f32>,
     range: (f32, f32),
-    geometry: Geometry,
-}
-
-impl DynamicRangeDepthwiseConvolution {
-    fn image_elements(&self) -> usize {
-        self.geometry.rows.input * self.geometry.columns.input * self.geometry.input_channels
-    }
+    geometry: DepthwiseGeometry,
 }
 
 impl Kernel for DynamicRangeDepthwiseConvolution {
     fn scratch(&self) -> ScratchSizes {
         ScratchSizes {
-            int16: self.image_elements(),
+            bytes: self.geometry.image_elements(),
             int32: self.geometry.output_channels(),
             ..ScratchSizes::default()
         }
@@ -322,20 +222,22 @@ impl Kernel for DynamicRangeDepthwiseConvolution {
         let channels = self.geometry.output_channels();
         let multiplier = self.geometry.multiplier;
         let (least, largest) = self.range;
-        let one = Geometry {
+        let one = DepthwiseGeometry {
             batch: 1,
             ..self.geometry
         };
-        let centred = &mut scratch.int16[..self.image_elements()];
+        let bytes = &mut scratch.bytes[..self.geometry.image_elements()];
         let sums = &mut scratch.int32[..channels];
-        let results = one.rows.output * one.columns.output * channels;
-        let images = input.chunks_exact(self.image_elements());
+        let results = one.result_elements();
+        let images = input.chunks_exact(self.geometry.image_elements());
         for (image, output) in images.zip(output.chunks_exact_mut(results)) {
-            let DynamicScale(scale) = quantize_by_range(image, centred);
-            one.for_each_pixel(centred, &self.weights, |tap| match tap {
+            let (scale, zero_point) = quantize_by_range(image, bytes);
+            let zero_point = zero_point as i16;
+            one.for_each_pixel(bytes, &self.weights, |tap| match tap {
                 Tap::Start => sums.fill(0),
                 Tap::Add { values, weights } => {
-                    add_products(sums, values, |value| value, weights, multiplier);
+                    let centre = |value: u8| i16::from(value) - zero_point;
+                    add_products(sums, values, centre, weights, multiplier);
                 }
                 Tap::Finish { pixel } => {
                     let results = &mut output[pixel * channels..][..channels];

@@ -1,0 +1,275 @@
+//! Depthwise convolutions of bytes, packed once for an instruction set.
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod scalar;
+
+pub(crate) use scalar::add_products;
+
+use crate::kernels::requantize::OutputRange;
+use crate::ops::window::Axis;
+use crate::simd::Isa;
+
+/// Batch, rows and columns of a depthwise convolution with its channels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DepthwiseGeometry {
+    pub(crate) batch: usize,
+    pub(crate) rows: Axis,
+    pub(crate) columns: Axis,
+    pub(crate) input_channels: usize,
+    /// Output channels for each input channel.
+    pub(crate) multiplier: usize,
+}
+
+impl DepthwiseGeometry {
+    pub(crate) fn output_channels(&self) -> usize {
+        self.input_channels * self.multiplier
+    }
+
+    /// Elements of one input image.
+    pub(crate) fn image_elements(&self) -> usize {
+        self.rows.input * self.columns.input * self.input_channels
+    }
+
+    /// Elements of one output image.
+    pub(crate) fn result_elements(&self) -> usize {
+        self.rows.output * self.columns.output * self.output_channels()
+    }
+
+    /// For every output pixel: starts its sums, adds every tap inside the input, finishes it.
+    pub(crate) fn for_each_pixel<T, S>(
+        &self,
+        input: &[T],
+        weights: &[S],
+        mut accumulate: impl FnMut(Tap<'_, T, S>),
+    ) {
+        let (input_channels, output_channels) = (self.input_channels, self.output_channels());
+        let mut pixel = 0;
+        for image in 0..self.batch {
+            for row in 0..self.rows.output {
+                for column in 0..self.columns.output {
+                    accumulate(Tap::Start);
+                    for row_tap in self.rows.inside(row) {
+                        let Some(y) = self.rows.source(row, row_tap) else {
+                            continue;
+                        };
+                        for column_tap in self.columns.inside(column) {
+                            let Some(x) = self.columns.source(column, column_tap) else {
+                                continue;
+                            };
+                            let from = ((image * self.rows.input + y) * self.columns.input + x)
+                                * input_channels;
+                            let tap =
+                                (row_tap * self.columns.window + column_tap) * output_channels;
+                            accumulate(Tap::Add {
+                                values: &input[from..from + input_channels],
+                                weights: &weights[tap..tap + output_channels],
+                            });
+                        }
+                    }
+                    accumulate(Tap::Finish { pixel });
+                    pixel += 1;
+                }
+            }
+        }
+    }
+}
+
+/// One event in the computation of an output pixel.
+pub(crate) enum Tap<'a, T, S> {
+    Start,
+    Add { values: &'a [T], weights: &'a [S] },
+    Finish { pixel: usize },
+}
+
+/// A depthwise convolution of bytes with requantisation in float32.
+#[derive(Debug)]
+pub(crate) struct DepthwiseBytes {
+    geometry: DepthwiseGeometry,
+    zero_point: u8,
+    packed: Packed,
+}
+
+#[derive(Debug)]
+enum Packed {
+    Scalar(scalar::Weights),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(crate::simd::x86_64::Avx512Vnni, avx512::Weights),
+}
+
+/// The constants of a depthwise convolution before they are packed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DepthwiseConstants<'a> {
+    /// Tap by tap, less their zero points.
+    pub(crate) weights: &'a [i16],
+    pub(crate) scales: &'a [f32],
+    pub(crate) bias: &'a [i32],
+    pub(crate) output: OutputRange,
+}
+
+impl DepthwiseBytes {
+    /// Packs the constants for the instruction set.
+    pub(crate) fn new(
+        isa: Isa,
+        geometry: DepthwiseGeometry,
+        zero_point: u8,
+        constants: DepthwiseConstants<'_>,
+    ) -> Self {
+        let packed = match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni(token) if avx512::takes(&geometry) => Packed::Avx512(
+                token,
+                avx512::Weights::new(&geometry, zero_point, constants),
+            ),
+            _ => Packed::Scalar(scalar::Weights::new(constants)),
+        };
+        Self {
+            geometry,
+            zero_point,
+            packed,
+        }
+    }
+
+    /// Bytes of working memory.
+    pub(crate) fn scratch_bytes(&self) -> usize {
+        match &self.packed {
+            Packed::Scalar(_) => 0,
+            #[cfg(target_arch = "x86_64")]
+            Packed::Avx512(..) => avx512::scratch_bytes(&self.geometry),
+        }
+    }
+
+    /// 32-bit numbers of working memory.
+    pub(crate) fn scratch_int32(&self) -> usize {
+        match &self.packed {
+            Packed::Scalar(_) => self.geometry.output_channels(),
+            #[cfg(target_arch = "x86_64")]
+            Packed::Avx512(..) => 0,
+        }
+    }
+
+    /// Convolves all images of the batch.
+    pub(crate) fn run(
+        &self,
+        input: &[u8],
+        output: &mut [u8],
+        scratch_bytes: &mut [u8],
+        scratch_int32: &mut [i32],
+    ) {
+        match &self.packed {
+            Packed::Scalar(weights) => {
+                weights.run(
+                    &self.geometry,
+                    self.zero_point,
+                    input,
+                    output,
+                    scratch_int32,
+                );
+            }
+            #[cfg(target_arch = "x86_64")]
+            Packed::Avx512(token, weights) => {
+                weights.run(
+                    *token,
+                    &self.geometry,
+                    self.zero_point,
+                    input,
+                    output,
+                    scratch_bytes,
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image_embedder_schema::tflite::Padding;
+
+    use super::*;
+    use crate::operator::Activation;
+    use crate::simd::SimdLevel;
+
+    fn noise(seed: &mut u32) -> u32 {
+        *seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *seed >> 8
+    }
+
+    #[test]
+    fn every_level_equals_scalar() {
+        let mut seed = 3;
+        let mut cases = 0;
+        for level in SimdLevel::available() {
+            let isa = Isa::new(level).unwrap();
+            for (window, stride, dilation) in [
+                (1, 1, 1),
+                (2, 1, 1),
+                (3, 1, 1),
+                (3, 2, 1),
+                (4, 2, 1),
+                (5, 1, 1),
+                (5, 2, 1),
+                (3, 1, 2),
+                (7, 1, 1),
+                (3, 3, 1),
+            ] {
+                for channels in [1, 8, 16, 17, 64, 72, 100] {
+                    for (height, width) in [(1, 1), (5, 4), (7, 7), (8, 13), (14, 33)] {
+                        for (padding, zero_point) in [
+                            (Padding::Same, 128),
+                            (Padding::Same, 201),
+                            (Padding::Valid, 0),
+                        ] {
+                            let axis = |input| Axis::new(padding, input, window, stride, dilation);
+                            let (Some(rows), Some(columns)) = (axis(height), axis(width)) else {
+                                continue;
+                            };
+                            let geometry = DepthwiseGeometry {
+                                batch: 2,
+                                rows,
+                                columns,
+                                input_channels: channels,
+                                multiplier: 1,
+                            };
+                            let weights: Vec<i16> = (0..window * window * channels)
+                                .map(|_| (noise(&mut seed) % 256) as i16 - zero_point)
+                                .collect();
+                            let input: Vec<u8> = (0..2 * geometry.image_elements())
+                                .map(|_| noise(&mut seed) as u8)
+                                .collect();
+                            let scales: Vec<f32> = (0..channels)
+                                .map(|_| 1e-3 + noise(&mut seed) as f32 * 1e-10)
+                                .collect();
+                            let bias: Vec<i32> = (0..channels)
+                                .map(|_| noise(&mut seed) as i32 % 5000)
+                                .collect();
+                            let constants = DepthwiseConstants {
+                                weights: &weights,
+                                scales: &scales,
+                                bias: &bias,
+                                output: OutputRange::new(0.1, 100, 0, Activation::None),
+                            };
+                            let run = |isa| {
+                                let kernel = DepthwiseBytes::new(isa, geometry, 77, constants);
+                                let mut output = vec![0; 2 * geometry.result_elements()];
+                                let mut bytes = vec![9; kernel.scratch_bytes()];
+                                let mut int32 = vec![9; kernel.scratch_int32()];
+                                kernel.run(&input, &mut output, &mut bytes, &mut int32);
+                                output
+                            };
+                            assert!(
+                                run(isa) == run(Isa::Scalar),
+                                "{level} window {window} stride {stride} channels {channels} \
+                                 {height} x {width}"
+                            );
+                            cases += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert!(
+            cases >= SimdLevel::available().len() * 900,
+            "only {cases} cases ran"
+        );
+    }
+}

@@ -1,0 +1,228 @@
+//! Products of byte matrices with 32-bit sums, the right-hand side packed once for an
+//! instruction set.
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod scalar;
+
+use crate::kernels::requantize::OutputRange;
+use crate::simd::Isa;
+
+/// The right-hand side: weights of `depth` rows and `columns` columns, less their zero points.
+#[derive(Clone, Debug)]
+pub(crate) struct ByteMatrix {
+    packed: Packed,
+    columns: usize,
+    /// The sum of each column.
+    column_sums: Vec<i32>,
+}
+
+#[derive(Clone, Debug)]
+enum Packed {
+    Scalar(scalar::Weights),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(crate::simd::x86_64::Avx512Vnni, avx512::Weights),
+}
+
+/// The left-hand side: `count` rows of bytes, each `stride` after the one before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) stride: usize,
+    pub(crate) count: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// The first `depth` bytes of row `index`.
+    #[inline(always)]
+    fn row(&self, index: usize, depth: usize) -> &'a [u8] {
+        &self.bytes[index * self.stride..][..depth]
+    }
+}
+
+/// What becomes of the sums: bytes again.
+#[derive(Clone, Debug)]
+pub(crate) struct ToBytes {
+    scales: Vec<f32>,
+    bias: Vec<i32>,
+    output: OutputRange,
+}
+
+/// What becomes of the sums: floats.
+///
+/// ```text
+/// result[c] = clamp((sum[c] - zero_point * column_sum[c]) * (scale * scales[c]) + bias[c])
+/// ```
+#[derive(Clone, Debug)]
+pub(crate) struct ToFloats {
+    scales: Vec<f32>,
+    bias: Vec<f32>,
+    range: (f32, f32),
+    column_sums: Vec<i32>,
+}
+
+/// Lengthens per-column values to whole vectors of sixteen.
+fn padded<T: Copy + Default>(mut values: Vec<T>) -> Vec<T> {
+    values.resize(values.len().next_multiple_of(16), T::default());
+    values
+}
+
+impl ByteMatrix {
+    /// Packs a matrix given as `columns` rows of `depth` elements (one row per column).
+    pub(crate) fn from_transposed(isa: Isa, transposed: &[i16], depth: usize) -> Self {
+        let columns = transposed.len() / depth.max(1);
+        let column_sums = transposed
+            .chunks_exact(depth.max(1))
+            .map(|column| column.iter().map(|&weight| i32::from(weight)).sum())
+            .collect();
+        let packed = match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni(token) => {
+                Packed::Avx512(token, avx512::Weights::new(transposed, depth))
+            }
+            _ => Packed::Scalar(scalar::Weights::new(transposed, depth)),
+        };
+        Self {
+            packed,
+            columns,
+            column_sums,
+        }
+    }
+
+    /// What the length of rows must be: the depth, in whole steps of the packing. What lies
+    /// behind the depth meets weights of zero.
+    pub(crate) fn row_len(depth: usize) -> usize {
+        depth.next_multiple_of(4)
+    }
+
+    /// Folds a fixed zero point of the left-hand side into the bias.
+    pub(crate) fn to_bytes(
+        &self,
+        zero_point: i32,
+        scales: &[f32],
+        bias: &[i32],
+        output: OutputRange,
+    ) -> ToBytes {
+        let bias = bias
+            .iter()
+            .zip(&self.column_sums)
+            .map(|(bias, sum)| bias.wrapping_sub(sum.wrapping_mul(zero_point)))
+            .collect();
+        ToBytes {
+            scales: padded(scales.to_vec()),
+            bias: padded(bias),
+            output,
+        }
+    }
+
+    /// Keeps the zero point of the left-hand side open.
+    pub(crate) fn to_floats(&self, scales: &[f32], bias: &[f32], range: (f32, f32)) -> ToFloats {
+        ToFloats {
+            scales: padded(scales.to_vec()),
+            bias: padded(bias.to_vec()),
+            range,
+            column_sums: padded(self.column_sums.clone()),
+        }
+    }
+
+    /// Multiplies into `output`, of as many rows as the left-hand side and as many columns as the
+    /// matrix.
+    pub(crate) fn multiply_to_bytes(&self, rows: Rows<'_>, end: &ToBytes, output: &mut [u8]) {
+        match &self.packed {
+            Packed::Scalar(weights) => weights.multiply(rows, |row, column, sum| {
+                let sum = sum.wrapping_add(end.bias[column]);
+                output[row * self.columns + column] =
+                    end.output.requantize(sum, end.scales[column]);
+            }),
+            #[cfg(target_arch = "x86_64")]
+            Packed::Avx512(token, weights) => weights.multiply_to_bytes(*token, rows, end, output),
+        }
+    }
+
+    /// Multiplies into `output`, with the scale and zero point of the left-hand side.
+    pub(crate) fn multiply_to_floats(
+        &self,
+        rows: Rows<'_>,
+        (scale, zero_point): (f32, i32),
+        end: &ToFloats,
+        output: &mut [f32],
+    ) {
+        match &self.packed {
+            Packed::Scalar(weights) => weights.multiply(rows, |row, column, sum| {
+                let sum = sum.wrapping_sub(zero_point.wrapping_mul(end.column_sums[column]));
+                let value = sum as f32 * (scale * end.scales[column]) + end.bias[column];
+                output[row * self.columns + column] = value.max(end.range.0).min(end.range.1);
+            }),
+            #[cfg(target_arch = "x86_64")]
+            Packed::Avx512(token, weights) => {
+                weights.multiply_to_floats(*token, rows, (scale, zero_point), end, output);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operator::Activation;
+    use crate::simd::SimdLevel;
+
+    fn noise(seed: &mut u32) -> u32 {
+        *seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *seed >> 8
+    }
+
+    #[test]
+    fn every_level_equals_scalar() {
+        let mut seed = 7;
+        let mut cases = 0;
+        for level in SimdLevel::available() {
+            let isa = Isa::new(level).unwrap();
+            for depth in [1, 3, 4, 7, 16, 27, 64, 100] {
+                for columns in [1, 8, 15, 16, 17, 24, 40, 64, 65, 80, 130] {
+                    for count in [1, 2, 5, 6, 7, 13, 17, 24, 49] {
+                        for wide in [false, true] {
+                            let zero_point = if wide { 200 } else { 128 };
+                            let weights: Vec<i16> = (0..depth * columns)
+                                .map(|_| (noise(&mut seed) % 256) as i16 - zero_point)
+                                .collect();
+                            let stride = ByteMatrix::row_len(depth);
+                            let bytes: Vec<u8> = (0..count * stride)
+                                .map(|_| noise(&mut seed) as u8)
+                                .collect();
+                            let rows = Rows {
+                                bytes: &bytes,
+                                stride,
+                                count,
+                            };
+                            let scales: Vec<f32> = (0..columns)
+                                .map(|_| 1e-4 + noise(&mut seed) as f32 * 1e-10)
+                                .collect();
+                            let bias: Vec<i32> = (0..columns)
+                                .map(|_| noise(&mut seed) as i32 % 5000)
+                                .collect();
+                            let output = OutputRange::new(0.1, 100, 0, Activation::None);
+                            let run = |isa| {
+                                let matrix = ByteMatrix::from_transposed(isa, &weights, depth);
+                                let mut bytes = vec![0; count * columns];
+                                let end = matrix.to_bytes(77, &scales, &bias, output);
+                                matrix.multiply_to_bytes(rows, &end, &mut bytes);
+                                let mut floats = vec![0.0; count * columns];
+                                let bias: Vec<f32> = bias.iter().map(|&b| b as f32).collect();
+                                let end = matrix.to_floats(&scales, &bias, (-9000.0, 9000.0));
+                                matrix.multiply_to_floats(rows, (0.5, 33), &end, &mut floats);
+                                (bytes, floats)
+                            };
+                            assert!(
+                                run(isa) == run(Isa::Scalar),
+                                "{level} depth {depth} columns {columns} count {count}"
+                            );
+                            cases += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(cases, SimdLevel::available().len() * 8 * 11 * 9 * 2);
+    }
+}

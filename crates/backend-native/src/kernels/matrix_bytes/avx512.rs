@@ -1,0 +1,363 @@
+//! The product with AVX-512 VNNI: four unsigned by signed products a lane and instruction.
+
+use std::arch::x86_64::*;
+
+use super::{Rows, ToBytes, ToFloats};
+use crate::simd::x86_64::{
+    Avx512Vnni, Line, load_f32x16, load_i32x16, load_line, store_f32x16, store_line, store_u8x16,
+};
+
+/// Columns of one vector.
+const LANES: usize = 16;
+
+/// Vectors of the widest panel.
+const MAX_VECTORS: usize = 4;
+
+/// Weights as signed bytes in panels of up to four vectors of columns, four rows to a lane.
+#[derive(Clone, Debug)]
+pub(super) struct Weights {
+    panels: Vec<Panel>,
+    depth: usize,
+    columns: usize,
+    /// What was added to each weight of a column to make it a signed byte; empty if nothing.
+    offsets: Vec<i32>,
+}
+
+/// The vectors of one panel, for each step of four rows in turn.
+#[derive(Clone, Debug)]
+struct Panel {
+    first_column: usize,
+    vectors: usize,
+    lines: Vec<Line>,
+}
+
+impl Weights {
+    pub(super) fn new(transposed: &[i16], depth: usize) -> Self {
+        let columns = transposed.len() / depth.max(1);
+        let fits = |weights: &[i16]| weights.iter().all(|&weight| i8::try_from(weight).is_ok());
+        let offsets = if fits(transposed) {
+            Vec::new()
+        } else {
+            // Weights of bytes less their zero point, and zero, span at most 256 values.
+            let shift = |column: &[i16]| match column.iter().min() {
+                Some(&least) if !fits(column) => -128 - i32::from(least.min(0)),
+                _ => 0,
+            };
+            let mut offsets: Vec<i32> = transposed.chunks_exact(depth.max(1)).map(shift).collect();
+            offsets.resize(columns.next_multiple_of(LANES), 0);
+            offsets
+        };
+        let weight = |row: usize, column: usize| {
+            if column >= columns {
+                return 0;
+            }
+            let centred = if row < depth {
+                i32::from(transposed[column * depth + row])
+            } else {
+                0
+            };
+            // The shift makes every weight of the column, and zero, a signed byte.
+            (centred + offsets.get(column).copied().unwrap_or(0)) as i8
+        };
+        let vectors = columns.div_ceil(LANES);
+        let count = vectors.div_ceil(MAX_VECTORS);
+        let mut panels = Vec::with_capacity(count);
+        let mut first = 0;
+        for index in 0..count {
+            // Spread the vectors evenly: a narrow panel keeps fewer sums in flight.
+            let width = (vectors - first).div_ceil(count - index);
+            let mut lines = Vec::with_capacity(depth.div_ceil(4) * width);
+            for step in 0..depth.div_ceil(4) {
+                for vector in first..first + width {
+                    let mut line = Line::ZERO;
+                    for lane in 0..LANES {
+                        for part in 0..4 {
+                            line.0[lane * 4 + part] =
+                                weight(step * 4 + part, vector * LANES + lane).cast_unsigned();
+                        }
+                    }
+                    lines.push(line);
+                }
+            }
+            panels.push(Panel {
+                first_column: first * LANES,
+                vectors: width,
+                lines,
+            });
+            first += width;
+        }
+        Self {
+            panels,
+            depth,
+            columns,
+            offsets,
+        }
+    }
+
+    pub(super) fn multiply_to_bytes(
+        &self,
+        _token: Avx512Vnni,
+        rows: Rows<'_>,
+        end: &ToBytes,
+        output: &mut [u8],
+    ) {
+        // SAFETY: the token exists only on processors that have the function's features.
+        unsafe {
+            multiply(
+                self,
+                rows,
+                &Bytes {
+                    end,
+                    columns: self.columns,
+                },
+                output,
+            )
+        }
+    }
+
+    pub(super) fn multiply_to_floats(
+        &self,
+        _token: Avx512Vnni,
+        rows: Rows<'_>,
+        (scale, zero_point): (f32, i32),
+        end: &ToFloats,
+        output: &mut [f32],
+    ) {
+        let end = Floats {
+            end,
+            scale,
+            zero_point,
+            columns: self.columns,
+        };
+        // SAFETY: the token exists only on processors that have the function's features.
+        unsafe { multiply(self, rows, &end, output) }
+    }
+}
+
+/// What becomes of a vector of sums.
+trait End {
+    type Result;
+
+    /// Finishes the sums of one row and panel, from `column` on.
+    fn store<const VECTORS: usize>(
+        &self,
+        sums: [__m512i; VECTORS],
+        row: usize,
+        column: usize,
+        output: &mut [Self::Result],
+    );
+}
+
+/// Multiplies panel by panel, in tiles of as many rows as registers allow.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn multiply<E: End>(weights: &Weights, rows: Rows<'_>, end: &E, output: &mut [E::Result]) {
+    for panel in &weights.panels {
+        match panel.vectors {
+            1 => multiply_panel::<E, 12, 1>(weights, panel, rows, end, output),
+            2 => multiply_panel::<E, 12, 2>(weights, panel, rows, end, output),
+            3 => multiply_panel::<E, 8, 3>(weights, panel, rows, end, output),
+            _ => multiply_panel::<E, 6, 4>(weights, panel, rows, end, output),
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn multiply_panel<E: End, const ROWS: usize, const VECTORS: usize>(
+    weights: &Weights,
+    panel: &Panel,
+    rows: Rows<'_>,
+    end: &E,
+    output: &mut [E::Result],
+) {
+    if rows.count < ROWS {
+        for row in 0..rows.count {
+            multiply_tile::<E, 1, VECTORS>(weights, panel, rows, row, end, output);
+        }
+        return;
+    }
+    let mut first = 0;
+    while first < rows.count {
+        // The last tile begins early enough to be whole; it computes some rows again.
+        let start = first.min(rows.count - ROWS);
+        multiply_tile::<E, ROWS, VECTORS>(weights, panel, rows, start, end, output);
+        first += ROWS;
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+#[inline]
+fn multiply_tile<E: End, const ROWS: usize, const VECTORS: usize>(
+    weights: &Weights,
+    panel: &Panel,
+    rows: Rows<'_>,
+    first: usize,
+    end: &E,
+    output: &mut [E::Result],
+) {
+    let steps = weights.depth.div_ceil(4);
+    let bytes: [&[[u8; 4]]; ROWS] =
+        std::array::from_fn(|row| &rows.row(first + row, steps * 4).as_chunks::<4>().0[..steps]);
+    let lines = &panel.lines.as_chunks::<VECTORS>().0[..steps];
+    let mut sums = [[_mm512_setzero_si512(); VECTORS]; ROWS];
+    for step in 0..steps {
+        let weights: [__m512i; VECTORS] =
+            std::array::from_fn(|vector| load_line(&lines[step][vector]));
+        for row in 0..ROWS {
+            let factor = _mm512_set1_epi32(i32::from_le_bytes(bytes[row][step]));
+            for vector in 0..VECTORS {
+                sums[row][vector] = _mm512_dpbusd_epi32(sums[row][vector], factor, weights[vector]);
+            }
+        }
+    }
+    if !weights.offsets.is_empty() {
+        let offsets = &weights.offsets[panel.first_column..].as_chunks::<LANES>().0[..VECTORS];
+        for row in 0..ROWS {
+            let sum: i32 = bytes[row]
+                .iter()
+                .flatten()
+                .map(|&byte| i32::from(byte))
+                .sum();
+            let sum = _mm512_set1_epi32(sum);
+            for vector in 0..VECTORS {
+                let excess = _mm512_mullo_epi32(sum, load_i32x16(&offsets[vector]));
+                sums[row][vector] = _mm512_sub_epi32(sums[row][vector], excess);
+            }
+        }
+    }
+    for (row, sums) in sums.into_iter().enumerate() {
+        end.store(sums, first + row, panel.first_column, output);
+    }
+}
+
+struct Bytes<'a> {
+    end: &'a ToBytes,
+    columns: usize,
+}
+
+impl End for Bytes<'_> {
+    type Result = u8;
+
+    #[inline(always)]
+    fn store<const VECTORS: usize>(
+        &self,
+        sums: [__m512i; VECTORS],
+        row: usize,
+        column: usize,
+        output: &mut [u8],
+    ) {
+        // SAFETY: only `multiply` calls this, which enables the same features.
+        unsafe { store_bytes(self, sums, row, column, output) }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+#[inline]
+fn store_bytes<const VECTORS: usize>(
+    bytes: &Bytes<'_>,
+    sums: [__m512i; VECTORS],
+    row: usize,
+    column: usize,
+    output: &mut [u8],
+) {
+    let end = bytes.end;
+    let scales = &end.scales[column..].as_chunks::<LANES>().0[..VECTORS];
+    let bias = &end.bias[column..].as_chunks::<LANES>().0[..VECTORS];
+    let (least, largest, zero_point) = end.output.parts();
+    let (least, largest) = (_mm512_set1_ps(least), _mm512_set1_ps(largest));
+    let zero_point = _mm512_set1_epi32(zero_point);
+    let results: [__m512i; VECTORS] = std::array::from_fn(|vector| {
+        let sum = _mm512_add_epi32(sums[vector], load_i32x16(&bias[vector]));
+        let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), load_f32x16(&scales[vector]));
+        let clamped = _mm512_min_ps(_mm512_max_ps(scaled, least), largest);
+        _mm512_add_epi32(_mm512_cvtps_epi32(clamped), zero_point)
+    });
+    let place = row * bytes.columns + column;
+    let width = bytes.columns - column;
+    if VECTORS == 4 && width >= 64 {
+        let halves = (
+            _mm512_packs_epi32(results[0], results[1 % VECTORS]),
+            _mm512_packs_epi32(results[2 % VECTORS], results[3 % VECTORS]),
+        );
+        let packed = _mm512_packus_epi16(halves.0, halves.1);
+        // Packing works within quarters of a vector: gather what belongs together.
+        let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+        let ordered = _mm512_permutexvar_epi32(order, packed);
+        if let Some(target) = output[place..].first_chunk_mut::<64>() {
+            store_line(target, ordered);
+        }
+        return;
+    }
+    for (vector, result) in results.into_iter().enumerate() {
+        let narrow = _mm512_cvtepi32_epi8(result);
+        let place = place + vector * LANES;
+        let width = LANES.min(width - vector * LANES);
+        if width == LANES {
+            if let Some(target) = output[place..].first_chunk_mut::<LANES>() {
+                store_u8x16(target, narrow);
+            }
+        } else {
+            let mut whole = [0; LANES];
+            store_u8x16(&mut whole, narrow);
+            output[place..place + width].copy_from_slice(&whole[..width]);
+        }
+    }
+}
+
+struct Floats<'a> {
+    end: &'a ToFloats,
+    scale: f32,
+    zero_point: i32,
+    columns: usize,
+}
+
+impl End for Floats<'_> {
+    type Result = f32;
+
+    #[inline(always)]
+    fn store<const VECTORS: usize>(
+        &self,
+        sums: [__m512i; VECTORS],
+        row: usize,
+        column: usize,
+        output: &mut [f32],
+    ) {
+        // SAFETY: only `multiply` calls this, which enables the same features.
+        unsafe { store_floats(self, sums, row, column, output) }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+#[inline]
+fn store_floats<const VECTORS: usize>(
+    floats: &Floats<'_>,
+    sums: [__m512i; VECTORS],
+    row: usize,
+    column: usize,
+    output: &mut [f32],
+) {
+    let end = floats.end;
+    let scales = &end.scales[column..].as_chunks::<LANES>().0[..VECTORS];
+    let bias = &end.bias[column..].as_chunks::<LANES>().0[..VECTORS];
+    let column_sums = &end.column_sums[column..].as_chunks::<LANES>().0[..VECTORS];
+    let (least, largest) = (_mm512_set1_ps(end.range.0), _mm512_set1_ps(end.range.1));
+    let scale = _mm512_set1_ps(floats.scale);
+    let zero_point = _mm512_set1_epi32(floats.zero_point);
+    for (vector, sum) in sums.into_iter().enumerate() {
+        let excess = _mm512_mullo_epi32(zero_point, load_i32x16(&column_sums[vector]));
+        let sum = _mm512_cvtepi32_ps(_mm512_sub_epi32(sum, excess));
+        let factor = _mm512_mul_ps(scale, load_f32x16(&scales[vector]));
+        let value = _mm512_add_ps(_mm512_mul_ps(sum, factor), load_f32x16(&bias[vector]));
+        let value = _mm512_min_ps(_mm512_max_ps(value, least), largest);
+        let place = row * floats.columns + column + vector * LANES;
+        let width = LANES.min(floats.columns - column - vector * LANES);
+        if width == LANES {
+            if let Some(target) = output[place..].first_chunk_mut::<LANES>() {
+                store_f32x16(target, value);
+            }
+        } else {
+            let mut whole = [0.0; LANES];
+            store_f32x16(&mut whole, value);
+            output[place..place + width].copy_from_slice(&whole[..width]);
+        }
+    }
+}

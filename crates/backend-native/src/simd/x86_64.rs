@@ -1,0 +1,118 @@
+//! Proofs of x86-64 features, and loads and stores that check their bounds by type.
+//!
+//! Arithmetic intrinsics are safe inside functions that enable their features; only access
+//! through pointers is not, and it is confined to this file.
+
+use std::arch::x86_64::*;
+
+/// Proof that the processor has AVX2 and FMA.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx2(());
+
+impl Avx2 {
+    pub(crate) fn new() -> Option<Self> {
+        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+    }
+}
+
+/// Proof that the processor has AVX-512 F, BW, DQ, VL, VBMI and VNNI, and AVX2 and FMA.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx512Vnni(());
+
+impl Avx512Vnni {
+    pub(crate) fn new() -> Option<Self> {
+        (Avx2::new().is_some()
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vbmi")
+            && is_x86_feature_detected!("avx512vnni"))
+        .then_some(Self(()))
+    }
+}
+
+/// Sixty-four bytes on a cache line of their own.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Line(pub(crate) [u8; 64]);
+
+impl Line {
+    pub(crate) const ZERO: Self = Self([0; 64]);
+}
+
+macro_rules! accesses {
+    ($($(#[$doc:meta])* $feature:literal fn $name:ident($source:ty) -> $vector:ty = $intrinsic:ident;)*) => {
+        $(
+            $(#[$doc])*
+            #[inline]
+            #[target_feature(enable = $feature)]
+            pub(crate) fn $name(source: $source) -> $vector {
+                // SAFETY: the reference is valid for as many bytes as the vector has, and the
+                // intrinsic asks for no alignment.
+                unsafe { $intrinsic(std::ptr::from_ref(source).cast()) }
+            }
+        )*
+    };
+}
+
+accesses! {
+    /// Loads a line.
+    "avx512f" fn load_line(&Line) -> __m512i = _mm512_loadu_si512;
+    /// Loads sixty-four bytes.
+    "avx512f" fn load_u8x64(&[u8; 64]) -> __m512i = _mm512_loadu_si512;
+    /// Loads sixteen floats.
+    "avx512f" fn load_f32x16(&[f32; 16]) -> __m512 = _mm512_loadu_ps;
+    /// Loads sixteen whole numbers.
+    "avx512f" fn load_i32x16(&[i32; 16]) -> __m512i = _mm512_loadu_si512;
+    /// Loads sixteen bytes.
+    "sse2" fn load_u8x16(&[u8; 16]) -> __m128i = _mm_loadu_si128;
+    /// Loads eight floats.
+    "avx" fn load_f32x8(&[f32; 8]) -> __m256 = _mm256_loadu_ps;
+    /// Loads eight whole numbers.
+    "avx" fn load_i32x8(&[i32; 8]) -> __m256i = _mm256_loadu_si256;
+    /// Loads sixteen 16-bit numbers.
+    "avx" fn load_i16x16(&[i16; 16]) -> __m256i = _mm256_loadu_si256;
+    /// Loads eight bytes into the low half.
+    "sse2" fn load_u8x8(&[u8; 8]) -> __m128i = _mm_loadl_epi64;
+}
+
+/// Stores sixteen bytes.
+#[inline]
+#[target_feature(enable = "sse2")]
+pub(crate) fn store_u8x16(target: &mut [u8; 16], vector: __m128i) {
+    // SAFETY: the reference is valid for sixteen bytes; no alignment is asked for.
+    unsafe { _mm_storeu_si128(std::ptr::from_mut(target).cast(), vector) }
+}
+
+/// Stores the low eight bytes.
+#[inline]
+#[target_feature(enable = "sse2")]
+pub(crate) fn store_u8x8(target: &mut [u8; 8], vector: __m128i) {
+    // SAFETY: the reference is valid for eight bytes; no alignment is asked for.
+    unsafe { _mm_storel_epi64(std::ptr::from_mut(target).cast(), vector) }
+}
+
+/// Stores a line.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) fn store_line(target: &mut [u8; 64], vector: __m512i) {
+    // SAFETY: the reference is valid for sixty-four bytes; no alignment is asked for.
+    unsafe { _mm512_storeu_si512(std::ptr::from_mut(target).cast(), vector) }
+}
+
+/// Stores sixteen floats.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) fn store_f32x16(target: &mut [f32; 16], vector: __m512) {
+    // SAFETY: the reference is valid for sixteen floats; no alignment is asked for.
+    unsafe { _mm512_storeu_ps(std::ptr::from_mut(target).cast(), vector) }
+}
+
+/// Stores eight floats.
+#[inline]
+#[target_feature(enable = "avx")]
+pub(crate) fn store_f32x8(target: &mut [f32; 8], vector: __m256) {
+    // SAFETY: the reference is valid for eight floats; no alignment is asked for.
+    unsafe { _mm256_storeu_ps(std::ptr::from_mut(target).cast(), vector) }
+}
