@@ -46,17 +46,16 @@ impl Geometry {
         let (image, place) = (pixel / per_image, pixel % per_image);
         let (row, column) = (place / self.columns.output, place % self.columns.output);
         let channels = self.input_channels;
+        let columns = self.columns.inside(column);
+        // Without dilation neighbouring taps are neighbours in the input.
+        let taps = if self.columns.dilation == 1 { columns.len().max(1) } else { 1 };
         for row_tap in self.rows.inside(row) {
-            let Some(y) = self.rows.source(row, row_tap) else {
-                continue;
-            };
-            for column_tap in self.columns.inside(column) {
-                let Some(x) = self.columns.source(column, column_tap) else {
-                    continue;
-                };
+            let Some(y) = self.rows.source(row, row_tap) else { continue };
+            for column_tap in columns.clone().step_by(taps) {
+                let Some(x) = self.columns.source(column, column_tap) else { continue };
                 let from = ((image * self.rows.input + y) * self.columns.input + x) * channels;
                 let to = (row_tap * self.columns.window + column_tap) * channels;
-                copy(to, &input[from..from + channels]);
+                copy(to, &input[from..from + taps * channels]);
             }
         }
     }

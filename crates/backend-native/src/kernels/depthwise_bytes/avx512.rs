@@ -266,8 +266,8 @@ fn lay_out(
         4, 51, 35, 19, 3, 50, 34, 18, 2, 49, 33, 17, 1, 48, 32, 16, 0,
     );
     for (index, line) in target.iter_mut().enumerate() {
-        let [a, b, c, d]: [__m128i; PLACES] =
-            std::array::from_fn(|place| pixel(index * PLACES + place));
+        let first = index * PLACES;
+        let (a, b, c, d) = (pixel(first), pixel(first + 1), pixel(first + 2), pixel(first + 3));
         let low = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(a), b);
         let high = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(c), d);
         let pixels = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
