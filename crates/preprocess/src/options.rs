@@ -1,0 +1,86 @@
+//! How a region becomes the pixels that a model takes.
+
+use std::fmt;
+
+/// Whose resize arithmetic a plan follows.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum PreprocessMode {
+    /// The exact pixels of the TensorFlow Lite Task Library on x86-64, on every machine.
+    ///
+    /// Bilinear with two taps an axis whatever the ratio: there is no anti-aliasing, interpolated
+    /// columns of RGB lose a 128th of their brightness, enlarging aligns the corners of the
+    /// first and last pixel while shrinking aligns centres. YUV is BT.601 with limited range,
+    /// converted after resizing. Gray frames, which the original refuses, become RGB with three
+    /// equal channels.
+    #[default]
+    TaskLibrary,
+    /// The exact pixels of MediaPipe's image embedder on a CPU.
+    ///
+    /// Bilinear with two taps an axis and 5-bit weights, sampled at the top left corner of each
+    /// output pixel; only the four orientations without mirroring. Samples beside the region
+    /// come from the frame around it. YUV and gray frames are converted sample by sample.
+    MediaPipe,
+    /// An ordinary anti-aliased resize: a triangle filter as wide as the ratio asks for, centres
+    /// aligned, no sample from outside the region. YUV is BT.601 with limited range, with
+    /// interpolated chroma.
+    Quality,
+}
+
+impl fmt::Display for PreprocessMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TaskLibrary => "task library",
+            Self::MediaPipe => "MediaPipe",
+            Self::Quality => "quality",
+        })
+    }
+}
+
+/// What happens if the region and the target have different aspect ratios.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum ResizePolicy {
+    /// The region fills the target, distorted. Every mode accepts it.
+    #[default]
+    Stretch,
+    /// The whole region, undistorted and centred, with bars of one colour. Of an odd number of
+    /// spare rows or columns the greater part comes last in the stored frame.
+    Letterbox {
+        /// The red, green and blue of the bars.
+        padding: [u8; 3],
+    },
+    /// The short side of the region fits the target, and the middle of the long side is taken.
+    CenterCrop,
+}
+
+impl fmt::Display for ResizePolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stretch => "stretch",
+            Self::Letterbox { .. } => "letterbox",
+            Self::CenterCrop => "center crop",
+        })
+    }
+}
+
+/// Options of a [`Plan`](crate::Plan).
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct PreprocessOptions {
+    /// Whose resize arithmetic is followed.
+    pub mode: PreprocessMode,
+    /// What happens to the aspect ratio. Only [`PreprocessMode::Quality`] takes anything but
+    /// [`ResizePolicy::Stretch`].
+    pub resize_policy: ResizePolicy,
+}
+
+impl PreprocessOptions {
+    /// Options with the given mode that stretch the region.
+    pub const fn with_mode(mode: PreprocessMode) -> Self {
+        Self {
+            mode,
+            resize_policy: ResizePolicy::Stretch,
+        }
+    }
+}
