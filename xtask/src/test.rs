@@ -1,0 +1,74 @@
+//! `test`: every test, with what the tests need fetched first.
+
+use std::env;
+
+use crate::failure::Failure;
+use crate::{fetch, process};
+
+/// The environment variable that names the folder with the reference implementation's results.
+const REFERENCE_VARIABLE: &str = "IMAGE_EMBEDDER_REFERENCE";
+
+/// Unit and integration tests, without the examples in documentation: those that are not to run
+/// are marked `ignore` too.
+const REFERENCE_TESTS: [&str; 6] =
+    ["test", "--workspace", "--all-features", "--lib", "--bins", "--tests"];
+
+/// Runs `cargo xtask test`.
+pub(crate) fn run() -> Result<(), Failure> {
+    match fetch::library_for_host()? {
+        Some(library) if fetch::cached_library(&library).is_some() => {}
+        Some(library) => {
+            fetch::fetch_library(&library)?;
+        }
+        None => println!(
+            "note: no TensorFlow Lite library is pinned for {} on {}; its tests say what they need",
+            env::consts::ARCH,
+            env::consts::OS
+        ),
+    }
+    process::run(&mut process::cargo(&["test", "--workspace", "--all-features"]))?;
+
+    if env::var_os(REFERENCE_VARIABLE).is_some_and(|folder| !folder.is_empty()) {
+        process::run(process::cargo(&REFERENCE_TESTS).args(["--", "--ignored"]))
+    } else {
+        let listed = process::output(process::cargo(&REFERENCE_TESTS).arg("--quiet").args([
+            "--",
+            "--ignored",
+            "--list",
+        ]))?;
+        println!("{}", not_run(&listed));
+        Ok(())
+    }
+}
+
+/// Says which tests of libtest's `--list` output were not run, and how to run them.
+fn not_run(listed: &str) -> String {
+    let names: Vec<&str> = listed.lines().filter_map(|line| line.strip_suffix(": test")).collect();
+    let mut message = format!(
+        "\nNOT RUN: {} tests that need the reference implementation's data or its models\n",
+        names.len()
+    );
+    for name in names {
+        message.push_str("  ");
+        message.push_str(name);
+        message.push('\n');
+    }
+    message.push_str("To run them: ");
+    message.push_str(REFERENCE_VARIABLE);
+    message.push_str("=<folder with the reference data> cargo xtask test");
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_that_were_not_run_are_counted_and_named() {
+        let listed = "golden::pixels: test\ngolden::embeddings: test\n\n2 tests, 0 benchmarks\n";
+        let message = not_run(listed);
+        assert!(message.contains("NOT RUN: 2 tests"), "{message}");
+        assert!(message.contains("\n  golden::pixels\n  golden::embeddings\n"), "{message}");
+        assert!(message.contains("IMAGE_EMBEDDER_REFERENCE="), "{message}");
+    }
+}
