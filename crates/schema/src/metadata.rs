@@ -24,6 +24,19 @@ pub fn read_metadata(bytes: &[u8]) -> Result<ModelMetadata<'_>, SchemaError> {
     table::read_root::<ModelMetadata<'_>>(bytes, "TFLite Metadata", METADATA_IDENTIFIER)
 }
 
+impl ModelMetadata<'_> {
+    /// The paths of all values that this crate does not read and that
+    /// [`unpack`](Self::unpack) therefore drops; empty if unpacking keeps everything.
+    ///
+    /// A path names fields and, where a field has no name here, its number in the schema, such as
+    /// `subgraph_metadata[0] field 10`.
+    pub fn unread(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        self.collect_unread(&mut String::new(), &mut found);
+        found
+    }
+}
+
 impl ModelMetadataT {
     /// Writes a metadata buffer.
     pub fn to_bytes(&self) -> Vec<u8> {

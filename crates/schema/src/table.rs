@@ -19,7 +19,7 @@
 use std::mem::size_of;
 
 use flatbuffers::{
-    FlatBufferBuilder, Follow, ForwardsUOffset, InvalidFlatbuffer, Push, PushAlignment,
+    FlatBufferBuilder, Follow, ForwardsUOffset, InvalidFlatbuffer, Push, PushAlignment, Table,
     TableVerifier, Vector, Verifiable, Verifier, VerifierOptions, WIPOffset,
 };
 
@@ -74,9 +74,12 @@ pub(crate) fn visit_union<'ver, 'opts, 'buf>(
     slot: u16,
     verify: impl FnOnce(u8, &mut Verifier<'_, '_>, usize) -> Result<(), InvalidFlatbuffer>,
 ) -> Result<TableVerifier<'ver, 'opts, 'buf>, InvalidFlatbuffer> {
-    if let (Some(key), Some(value)) = (table.deref(slot)?, table.deref(slot + 2)?) {
+    if let Some(key) = table.deref(slot)? {
+        // The type is read even where the value is absent, so it is always checked.
         let key = table.verifier().get_u8(key)?;
-        verify(key, table.verifier(), value)?;
+        if let Some(value) = table.deref(slot + 2)? {
+            verify(key, table.verifier(), value)?;
+        }
     }
     Ok(table)
 }
@@ -124,6 +127,28 @@ pub(crate) fn finish<'b, T>(
     bytes[start..].to_vec()
 }
 
+/// The numbers of a table's fields that are present and not in `read`.
+pub(crate) fn unread_fields(table: &Table<'_>, read: &[u16]) -> Vec<u16> {
+    let vtable = table.vtable();
+    // A vtable may be shorter than its own header.
+    let fields = (vtable.num_bytes() / size_of::<u16>()).saturating_sub(2);
+    let fields = u16::try_from(fields).unwrap_or(u16::MAX);
+    (0..fields)
+        .filter(|id| vtable.get(slot(*id)) != 0 && !read.contains(id))
+        .collect()
+}
+
+/// Runs `visit` with `name` added to the path.
+pub(crate) fn within(path: &mut String, name: &str, visit: impl FnOnce(&mut String)) {
+    let length = path.len();
+    if length > 0 {
+        path.push('.');
+    }
+    path.push_str(name);
+    visit(path);
+    path.truncate(length);
+}
+
 /// The type that a field's bytes are followed as.
 pub(crate) type Strings<'a> = ForwardsUOffset<&'a str>;
 
@@ -140,7 +165,6 @@ macro_rules! tables {
         $(#[$doc])*
         #[derive(Clone, Copy)]
         pub struct $View<'a>(
-            #[allow(dead_code, reason = "a table without fields has nothing to read")]
             flatbuffers::Table<'a>,
         );
 
@@ -171,6 +195,19 @@ macro_rules! tables {
             /// Copies the table and everything below it.
             pub fn unpack(&self) -> $Owned {
                 $Owned { $( $field: unpack_field!($kind $arguments, self.$field()), )* }
+            }
+
+            /// Appends the paths of all values below `path` that [`unpack`](Self::unpack) drops.
+            fn collect_unread(
+                &self,
+                path: &mut String,
+                found: &mut Vec<String>,
+            ) {
+                let read = [$( $id, union_value_id!($kind, $id), )*];
+                for id in $crate::table::unread_fields(&self.0, &read) {
+                    found.push(format!("{path} field {id}").trim_start().to_owned());
+                }
+                $( unread_field!($kind $arguments, self, $field, path, found); )*
             }
         }
 
@@ -253,6 +290,14 @@ macro_rules! unions {
                         value.map_or(Self::None, Self::$Variant)
                     } )*
                     other => Self::Other(other),
+                }
+            }
+
+            fn collect_unread(&self, path: &mut String, found: &mut Vec<String>) {
+                match self {
+                    Self::None => {}
+                    $( Self::$Variant(value) => value.collect_unread(path, found), )*
+                    Self::Other(key) => found.push(format!("{path} of type {key}")),
                 }
             }
 
@@ -481,6 +526,39 @@ macro_rules! unpack_field {
     (union $arguments:tt, $value:expr) => {
         $value.unpack()
     };
+}
+
+/// The number of a union's value, which follows its type's; for other fields their own.
+macro_rules! union_value_id {
+    (union, $id:literal) => {
+        $id + 1
+    };
+    ($kind:ident, $id:literal) => {
+        $id
+    };
+}
+
+/// Looks for values that are not read in the tables below a field.
+macro_rules! unread_field {
+    (table $arguments:tt, $self:ident, $field:ident, $path:ident, $found:ident) => {
+        if let Some(table) = $self.$field() {
+            $crate::table::within($path, stringify!($field), |path| {
+                table.collect_unread(path, $found);
+            });
+        }
+    };
+    (tables $arguments:tt, $self:ident, $field:ident, $path:ident, $found:ident) => {
+        for (index, table) in $self.$field().iter().enumerate() {
+            let name = format!("{}[{index}]", stringify!($field));
+            $crate::table::within($path, &name, |path| table.collect_unread(path, $found));
+        }
+    };
+    (union $arguments:tt, $self:ident, $field:ident, $path:ident, $found:ident) => {
+        $crate::table::within($path, stringify!($field), |path| {
+            $self.$field().collect_unread(path, $found);
+        });
+    };
+    ($kind:ident $arguments:tt, $self:ident, $field:ident, $path:ident, $found:ident) => {};
 }
 
 macro_rules! pack_field {

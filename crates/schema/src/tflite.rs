@@ -26,6 +26,19 @@ pub fn read_model(bytes: &[u8]) -> Result<Model<'_>, SchemaError> {
     table::read_root::<Model<'_>>(bytes, "TensorFlow Lite model", MODEL_IDENTIFIER)
 }
 
+impl Model<'_> {
+    /// The paths of all values that this crate does not read and that
+    /// [`unpack`](Self::unpack) therefore drops; empty if unpacking keeps everything.
+    ///
+    /// A path names fields and, where a field has no name here, its number in the schema, such as
+    /// `subgraphs[0].operators[3].builtin_options of type 40`.
+    pub fn unread(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        self.collect_unread(&mut String::new(), &mut found);
+        found
+    }
+}
+
 impl ModelT {
     /// Writes a model file.
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -178,6 +191,14 @@ tables! {
         custom_options: scalars(u8) @ 5;
         /// How `custom_options` are written.
         custom_options_format: scalar(i8 = 0) @ 6;
+        /// Whether each input is a variable that the operator changes.
+        mutating_variable_inputs: scalars(bool) @ 7;
+        /// Indices of tensors that the operator uses for itself.
+        intermediates: scalars(i32) @ 8;
+        /// Where options of a model above 2 GiB lie, counted from the start of the file.
+        large_custom_options_offset: scalar(u64 = 0) @ 9;
+        /// The size of the options at `large_custom_options_offset`, in bytes.
+        large_custom_options_size: scalar(u64 = 0) @ 10;
     }
 
     /// Options of `CONV_2D`.

@@ -34,7 +34,9 @@ fn small() -> Vec<u8> {
 
 /// Walks every field of whatever is accepted.
 fn walk(bytes: &[u8]) -> Result<ModelT, SchemaError> {
-    let model = read_model(bytes)?.unpack();
+    let model = read_model(bytes)?;
+    let _ = model.unread();
+    let model = model.unpack();
     for buffer in model.buffers.iter().flatten() {
         if let Ok(metadata) = read_metadata(buffer.data.as_deref().unwrap_or_default()) {
             let _ = metadata.unpack();
@@ -245,6 +247,39 @@ proptest! {
 }
 
 #[test]
+fn a_union_type_without_a_value_is_checked() {
+    let mut builder = FlatBufferBuilder::new();
+    let unit = builder.start_table();
+    builder.push_slot_always(4, 1u8);
+    let unit = builder.end_table(unit);
+    let units = builder.create_vector(&[unit]);
+    let subgraph = builder.start_table();
+    builder.push_slot_always(14, units);
+    let subgraph = builder.end_table(subgraph);
+    let subgraphs = builder.create_vector(&[subgraph]);
+    let root = builder.start_table();
+    builder.push_slot_always(10, subgraphs);
+    let root = builder.end_table(root);
+    builder.finish(root, Some("M001"));
+    let mut bytes = builder.finished_data().to_vec();
+    let metadata = read_metadata(&bytes).unwrap();
+    assert!(metadata.unpack().subgraph_metadata.is_some());
+
+    // The vtable that says: 6 bytes, a table of some bytes, field 0 at 7. Now the field lies far away.
+    let vtable: Vec<usize> = (0..bytes.len() - 6)
+        .filter(|&at| bytes[at..at + 2] == [6, 0] && bytes[at + 4..at + 6] == [7, 0])
+        .collect();
+    let [vtable] = vtable.as_slice() else {
+        panic!("one vtable, not {vtable:?}")
+    };
+    bytes[vtable + 4..vtable + 6].copy_from_slice(&0x7fffu16.to_le_bytes());
+    assert!(matches!(
+        read_metadata(&bytes),
+        Err(SchemaError::Malformed { .. })
+    ));
+}
+
+#[test]
 fn flipped_bytes_never_panic() {
     let files = [small(), skeleton()];
     let metadata = normalized_rgb(127.5, 127.5).to_bytes();
@@ -269,7 +304,7 @@ fn flipped_bytes_never_panic() {
                 metadata[at] = value;
             }
             let _ = walk(&bytes);
-            let _ = read_metadata(&metadata).map(|metadata| metadata.unpack());
+            let _ = read_metadata(&metadata).map(|metadata| (metadata.unread(), metadata.unpack()));
             Ok(())
         })
         .unwrap();

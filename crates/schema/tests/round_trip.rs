@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use flatbuffers::FlatBufferBuilder;
 use image_embedder_schema::metadata::{
     AssociatedFileT, AudioPropertiesT, BertTokenizerOptionsT, BoundingBoxPropertiesT,
     ContentPropertiesT, ContentT, CustomMetadataT, FeaturePropertiesT, ImagePropertiesT,
@@ -10,7 +11,7 @@ use image_embedder_schema::metadata::{
     ScoreCalibrationOptionsT, StatsT, SubGraphMetadataT, TensorGroupT, TensorMetadataT,
     ValueRangeT, read_metadata,
 };
-use image_embedder_schema::tflite::{ModelT, read_model};
+use image_embedder_schema::tflite::{MODEL_IDENTIFIER, ModelT, read_model};
 use image_embedder_test_support::model;
 use image_embedder_test_support::model_builder::{PassThrough, TensorKind, normalized_rgb};
 
@@ -179,4 +180,45 @@ fn metadata_of_every_kind_reads_back() {
     };
     let bytes = metadata.to_bytes();
     assert_eq!(read_metadata(&bytes).unwrap().unpack(), metadata);
+}
+
+#[test]
+fn what_is_not_read_is_named() {
+    let mut models = 0;
+    for (name, _) in MODELS {
+        let bytes = fs::read(model(name)).unwrap();
+        assert_eq!(
+            read_model(&bytes).unwrap().unread(),
+            [] as [&str; 0],
+            "{name}"
+        );
+        models += 1;
+    }
+    assert_eq!(models, MODELS.len());
+
+    // Number 40 is ARG_MAX, which nothing here runs.
+    let mut builder = FlatBufferBuilder::new();
+    let options = builder.start_table();
+    let options = builder.end_table(options);
+    let operator = builder.start_table();
+    builder.push_slot_always(10, 40u8);
+    builder.push_slot_always(12, options);
+    builder.push_slot_always(30, 7i32);
+    let operator = builder.end_table(operator);
+    let operators = builder.create_vector(&[operator]);
+    let subgraph = builder.start_table();
+    builder.push_slot_always(10, operators);
+    let subgraph = builder.end_table(subgraph);
+    let subgraphs = builder.create_vector(&[subgraph]);
+    let root = builder.start_table();
+    builder.push_slot_always(8, subgraphs);
+    let root = builder.end_table(root);
+    builder.finish(root, Some(MODEL_IDENTIFIER));
+    assert_eq!(
+        read_model(builder.finished_data()).unwrap().unread(),
+        [
+            "subgraphs[0].operators[0] field 13",
+            "subgraphs[0].operators[0].builtin_options of type 40",
+        ]
+    );
 }
