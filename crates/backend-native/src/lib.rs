@@ -22,6 +22,7 @@
 //! turns every remaining operator into a step with packed weights, and a session owns the slots
 //! that the steps read and write. Signed 8-bit tensors are held as unsigned ones, 128 higher.
 
+mod aligned;
 mod backend;
 mod fold;
 mod graph;

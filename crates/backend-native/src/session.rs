@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use image_embedder_backend::{BackendError, Session, TensorSpec, TensorView, TensorViewMut};
 
+use crate::aligned::AlignedVec;
 use crate::graph::Graph;
 use crate::plan::{Plan, Port, Step};
 use crate::simd::Isa;
@@ -32,9 +33,9 @@ impl NativeSession {
                 float32: plan
                     .float32_slots
                     .iter()
-                    .map(|&len| vec![0.0; len])
+                    .map(|&len| AlignedVec::new(len))
                     .collect(),
-                bytes: plan.byte_slots.iter().map(|&len| vec![0; len]).collect(),
+                bytes: plan.byte_slots.iter().map(|&len| AlignedVec::new(len)).collect(),
             },
             scratch: Scratch::new(plan.scratch),
             plan,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use image_embedder_backend::BackendError;
 
 use crate::NAME;
+use crate::aligned::AlignedVec;
 
 /// Where an operand lives.
 #[derive(Clone, Debug)]
@@ -22,16 +23,16 @@ pub(crate) enum Place {
 /// The slots of one session.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
-    pub(crate) float32: Vec<Vec<f32>>,
-    pub(crate) bytes: Vec<Vec<u8>>,
+    pub(crate) float32: Vec<AlignedVec<f32>>,
+    pub(crate) bytes: Vec<AlignedVec<u8>>,
 }
 
 /// Working memory that kernels use within one step.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    pub(crate) float32: Vec<f32>,
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) int32: Vec<i32>,
+    pub(crate) float32: AlignedVec<f32>,
+    pub(crate) bytes: AlignedVec<u8>,
+    pub(crate) int32: AlignedVec<i32>,
 }
 
 /// How much working memory a kernel needs, in elements.
@@ -56,9 +57,9 @@ impl ScratchSizes {
 impl Scratch {
     pub(crate) fn new(sizes: ScratchSizes) -> Self {
         Self {
-            float32: vec![0.0; sizes.float32],
-            bytes: vec![0; sizes.bytes],
-            int32: vec![0; sizes.int32],
+            float32: AlignedVec::new(sizes.float32),
+            bytes: AlignedVec::new(sizes.bytes),
+            int32: AlignedVec::new(sizes.int32),
         }
     }
 }

@@ -66,6 +66,12 @@ impl OutputRange {
         (self.least, self.largest, self.zero_point)
     }
 
+    /// The least result.
+    #[inline(always)]
+    pub(crate) fn least_byte(&self) -> u8 {
+        (self.least as i32 + self.zero_point) as u8
+    }
+
     /// A whole number relative to the zero point, clamped, on the zero point.
     #[inline(always)]
     pub(crate) fn clamp(&self, value: i32) -> u8 {
