@@ -1,0 +1,80 @@
+//! Why a command failed.
+
+use std::error::Error;
+use std::io;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The facade's error.
+    Embedder(image_embedder::Error),
+    /// The model file cannot be read.
+    Model {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file to store behind a model cannot be read.
+    ReadFile {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    WriteFile {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Standard output cannot be written.
+    Output(io::Error),
+    /// A panic, which is a mistake in this program.
+    Bug(String),
+}
+
+impl Failure {
+    /// The message and those of all causes, on one line.
+    pub(crate) fn chain(&self) -> String {
+        let line = match self {
+            Self::Embedder(error) => chain(error),
+            Self::Model { path, source } => format!("cannot read the model {path}: {source}"),
+            Self::ReadFile { path, source } => format!("cannot read {path}: {source}"),
+            Self::WriteFile { path, source } => format!("cannot write {path}: {source}"),
+            Self::Output(error) => format!("cannot write the output: {error}"),
+            Self::Bug(message) => format!("this is a bug in imgembed: {message}"),
+        };
+        one_line(&line)
+    }
+}
+
+impl From<image_embedder::Error> for Failure {
+    fn from(error: image_embedder::Error) -> Self {
+        Self::Embedder(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// Several lines as one: a runtime may list what it tried, and a file may be called anything.
+fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    lines.join("; ").replace(char::is_control, "\u{fffd}")
+}
+
+/// The message of an error and those of its sources on one line, joined by colons.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        line = format!("{line}: {error}");
+        source = error.source();
+    }
+    one_line(&line)
+}

@@ -1,0 +1,84 @@
+//! Models, embedders and images from what the command line names.
+
+use std::path::Path;
+use std::time::Instant;
+
+use image_embedder::backend::ModelData;
+use image_embedder::decode::{DecodeOptions, Image};
+use image_embedder::frame::BoundingBox;
+use image_embedder::{
+    BUNDLED_MODEL_NAME, EmbeddingResult, ImageEmbedder, ImageEmbedderOptions, bundled_model,
+};
+
+use crate::arguments::EmbedderArguments;
+use crate::failure::Failure;
+
+/// A model and how it is called.
+#[derive(Debug)]
+pub(crate) struct NamedModel {
+    pub(crate) name: String,
+    pub(crate) data: ModelData,
+}
+
+/// The model at `path`; without one, the bundled model.
+pub(crate) fn model(path: Option<&Path>) -> Result<NamedModel, Failure> {
+    let Some(path) = path else {
+        let name = format!("{BUNDLED_MODEL_NAME} (bundled)");
+        return Ok(NamedModel { name, data: bundled_model() });
+    };
+    let name = path.display().to_string();
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(NamedModel { name, data: bytes.into() }),
+        Err(source) => Err(Failure::Model { path: name, source }),
+    }
+}
+
+/// The embedder that the arguments describe, and the name of its model.
+pub(crate) fn embedder(
+    arguments: &EmbedderArguments,
+) -> Result<(ImageEmbedder, NamedModel), Failure> {
+    let model = model(arguments.model.as_deref())?;
+    let backend = arguments.backend.backend(&arguments.library);
+    let mut options = ImageEmbedderOptions::with_backend(backend);
+    options.l2_normalize = arguments.l2_normalize;
+    options.quantize = arguments.quantize;
+    options.num_threads = arguments.threads.get();
+    let embedder = ImageEmbedder::from_bytes(model.data.clone(), options)?;
+    Ok((embedder, model))
+}
+
+/// An image with its embedding and what they cost.
+#[derive(Debug)]
+pub(crate) struct Embedded {
+    pub(crate) image: Image,
+    pub(crate) result: EmbeddingResult,
+    pub(crate) decode_ms: f64,
+    pub(crate) embed_ms: f64,
+}
+
+/// Decodes and embeds an image, or a region of it.
+pub(crate) fn embed(
+    embedder: &ImageEmbedder,
+    path: &Path,
+    region: Option<&BoundingBox>,
+    arguments: &EmbedderArguments,
+) -> Result<Embedded, Failure> {
+    let mut options = DecodeOptions::default();
+    options.ignore_exif = arguments.ignore_exif;
+    let start = Instant::now();
+    let image = Image::open(path, &options)?;
+    let decode_ms = milliseconds(start);
+
+    let start = Instant::now();
+    let frame = image.frame()?;
+    let result = match region {
+        Some(region) => embedder.embed_region(&frame, region)?,
+        None => embedder.embed(&frame)?,
+    };
+    let embed_ms = milliseconds(start);
+    Ok(Embedded { image, result, decode_ms, embed_ms })
+}
+
+fn milliseconds(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1e3
+}

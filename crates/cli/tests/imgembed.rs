@@ -1,0 +1,332 @@
+//! The program `imgembed` as its users run it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use image_embedder_test_support::model_builder::{PassThrough, TensorKind, normalized_rgb};
+use image_embedder_test_support::{fixture, program};
+use tempfile::TempDir;
+
+fn imgembed() -> Command {
+    program(env!("CARGO_BIN_EXE_imgembed"))
+}
+
+fn run(arguments: &[&str]) -> Output {
+    imgembed().args(arguments).output().unwrap()
+}
+
+/// Standard output of a run that must succeed.
+fn stdout(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The one line on standard error of a run that must fail with code 1.
+fn refusal(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {errors}");
+    assert_eq!(output.stdout, b"", "{arguments:?}");
+    assert_eq!(errors.matches('\n').count(), 1, "{errors}");
+    assert!(errors.ends_with('\n'), "{errors}");
+    assert!(errors.starts_with("imgembed: error: "), "{errors}");
+    errors.trim_end().to_owned()
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn image(name: &str) -> String {
+    path(&fixture(format!("images/{name}"))).to_owned()
+}
+
+/// What the last line of `compare` says.
+fn similarity(arguments: &[&str]) -> f64 {
+    let output = stdout(&[&["compare"], arguments].concat());
+    let last = output.lines().last().unwrap();
+    let number = last.strip_prefix("Cosine similarity: ").unwrap();
+    assert_eq!(number.split_once('.').unwrap().1.len(), 6, "{last}");
+    number.parse().unwrap()
+}
+
+/// A folder with the models that tests build.
+struct Models(TempDir);
+
+impl Models {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn add(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+/// A model that gives the 8 x 8 pixels of its input back.
+fn pass_through() -> PassThrough {
+    PassThrough::new(TensorKind::uint8(&[1, 8, 8, 3]), vec![TensorKind::uint8(&[1, 192])])
+}
+
+#[test]
+fn crops_of_one_photo_are_nearer_than_other_subjects() {
+    let (left, right) = (image("cat_left.jpg"), image("cat_right.jpg"));
+    let near = similarity(&[&left, &right]);
+    let others = ["astronaut.jpg", "coffee.jpg", "rocket.jpg"];
+    for other in others {
+        let far = similarity(&[&left, &image(other)]);
+        assert!(far < near - 0.3, "{other}: {far} and {near}");
+    }
+    assert!(near > 0.8 && near < 1.0, "{near}");
+    let same = similarity(&[&left, &left]);
+    assert!((same - 1.0).abs() < 1e-6, "{same}");
+}
+
+#[test]
+fn compare_tells_what_it_did() {
+    let (left, right) = (image("cat.jpg"), image("cat_orientation6.jpg"));
+    let output = stdout(&["compare", &left, &right, "--l2-normalize", "--threads", "2"]);
+    let parts = [
+        "efficientnet_lite0_feature_vector_uint8.tflite (bundled), 3941862 bytes",
+        "native, threads 2",
+        "224x224 pixels as UINT8",
+        "1280 elements, length one",
+        "451x300 RGB, orientation TopLeft (Exif 1), decoded in ",
+        "300x451 RGB, orientation RightTop (Exif 6), decoded in ",
+    ];
+    for part in parts {
+        assert!(output.contains(part), "{part:?} is not in {output}");
+    }
+    assert_eq!(output.lines().count(), 7, "{output}");
+}
+
+#[test]
+fn options_change_the_result_as_they_should() {
+    let (left, right) = (image("cat_left.jpg"), image("cat_right.jpg"));
+    let plain = similarity(&[&left, &right]);
+    let unit = similarity(&[&left, &right, "--l2-normalize"]);
+    assert!((plain - unit).abs() < 1e-5, "{plain} and {unit}");
+    let quantized = similarity(&[&left, &right, "--l2-normalize", "--quantize"]);
+    assert!((plain - quantized).abs() < 0.05, "{plain} and {quantized}");
+    assert_ne!(plain, quantized);
+
+    let (upright, turned) = (image("cat.jpg"), image("cat_orientation6.jpg"));
+    let heeded = similarity(&[&upright, &turned]);
+    let ignored = similarity(&[&upright, &turned, "--ignore-exif"]);
+    assert!(heeded > ignored + 0.05, "{heeded} and {ignored}");
+}
+
+#[test]
+fn embed_prints_the_vector() {
+    let photo = image("coffee.jpg");
+    let line = stdout(&["embed", &photo]);
+    assert_eq!(line.lines().count(), 1);
+    let values: Vec<f32> = line.split_whitespace().map(|value| value.parse().unwrap()).collect();
+    assert_eq!(values.len(), 1280);
+
+    let json = stdout(&["embed", &photo, "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["backend"], "native");
+    assert_eq!(json["dimension"], 1280);
+    assert!(json["model"].as_str().unwrap().starts_with("efficientnet_lite0"));
+    let embedding = &json["embeddings"][0];
+    assert_eq!(embedding["output_index"], 0);
+    let from_json: Vec<f32> = embedding["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v.as_f64().unwrap() as f32)
+        .collect();
+    assert_eq!(from_json, values);
+
+    let quantized = stdout(&["embed", &photo, "--l2-normalize", "--quantize"]);
+    let quantized: Vec<i8> =
+        quantized.split_whitespace().map(|value| value.parse().unwrap()).collect();
+    assert_eq!(quantized.len(), 1280);
+}
+
+#[test]
+fn embed_takes_a_region_and_another_model() {
+    let models = Models::new();
+    let model = models.add("pixels.tflite", &pass_through().to_bytes());
+    let photo = image("coffee_rgb.png");
+    let values = |region: &str| {
+        let line = stdout(&["embed", &photo, "--model", path(&model), "--region", region]);
+        line.split_whitespace().map(|value| value.parse::<u8>().unwrap()).collect::<Vec<_>>()
+    };
+    // Two regions that share four columns.
+    let (left, right) = (values("10,5,8,8"), values("14,5,8,8"));
+    assert_eq!(left.len(), 192);
+    assert_ne!(left, right);
+    for row in 0..8 {
+        assert_eq!(left[row * 24 + 12..row * 24 + 24], right[row * 24..row * 24 + 12]);
+    }
+}
+
+#[test]
+fn inspect_describes_the_bundled_model() {
+    let output = stdout(&["inspect"]);
+    let parts = [
+        "UINT8 1x224x224x3",
+        "UINT8 1x1280",
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+        "RGB",
+        "mean [127.0], std [128.0]",
+        "associated files: none",
+        "native: runs the model",
+        "tract: ",
+        "tflite: ",
+    ];
+    for part in parts {
+        assert!(output.contains(part), "{part:?} is not in {output}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&stdout(&["inspect", "--json"])).unwrap();
+    assert_eq!(json["bytes"], 3_941_862);
+    assert_eq!(json["inputs"][0]["shape"], serde_json::json!([1, 224, 224, 3]));
+    assert_eq!(json["operators"]["CONV_2D"], 33);
+    assert_eq!(json["metadata"]["inputs"][0]["mean"], serde_json::json!([127.0]));
+    let backends = json["backends"].as_array().unwrap();
+    assert_eq!(backends.len(), 3);
+    assert_eq!(backends[0], serde_json::json!({"name": "native", "runs": true, "reason": null}));
+}
+
+#[test]
+fn inspect_tells_why_a_backend_cannot() {
+    let models = Models::new();
+    let mut map = pass_through();
+    map.outputs = vec![TensorKind::uint8(&[1, 8, 8, 3])];
+    let model = models.add("map.tflite", &map.to_bytes());
+    let output = stdout(&["inspect", path(&model)]);
+    let line = output.lines().find(|line| line.contains("native: ")).unwrap();
+    assert!(line.contains("cannot: not an embedder: output 0"), "{line}");
+
+    let labels = fixture("models/mobilenet_v1_0.25_224_quant.tflite");
+    assert!(stdout(&["inspect", path(&labels)]).contains("associated files: labels.txt"));
+
+    let missing = models.0.path().join("no_such_library.so");
+    let output = stdout(&["inspect", "--tflite-library", path(&missing)]);
+    let line = output.lines().find(|line| line.contains("tflite: ")).unwrap();
+    assert!(line.contains("cannot: ") && line.contains("no_such_library.so"), "{line}");
+}
+
+#[test]
+fn inspect_shows_a_model_whose_metadata_is_damaged() {
+    let models = Models::new();
+    let damaged = PassThrough { metadata: Some(b"0123M002".to_vec()), ..pass_through() };
+    let model = models.add("damaged.tflite", &damaged.to_bytes());
+    let output = stdout(&["inspect", path(&model)]);
+    let part = "metadata: unusable: invalid TFLite Metadata: expected the file identifier M001";
+    assert!(output.contains(part), "{output}");
+    assert!(output.contains("RESHAPE"), "{output}");
+}
+
+#[test]
+fn bad_images() {
+    let good = image("cat.jpg");
+    let hostile = |name: &str| path(&fixture(format!("hostile/{name}"))).to_owned();
+    let cases = [
+        ("no/such/photo.jpg".to_owned(), "cannot read the image no/such/photo.jpg: "),
+        (hostile("not_an_image.jpg"), "expected a JPEG, PNG, WebP, BMP, GIF or TIFF image, found"),
+        (hostile("truncated.jpg"), "expected a JPEG image with an end marker, found"),
+        (hostile("truncated.png"), "expected an intact PNG image, found"),
+        (hostile("empty.png"), "found an empty file"),
+        (hostile("huge_dimensions.png"), "expected"),
+        (path(&fixture("images")).to_owned(), "cannot read the image"),
+    ];
+    for (bad, part) in &cases {
+        for arguments in [&["compare", &good, bad][..], &["compare", bad, &good], &["embed", bad]] {
+            let line = refusal(arguments);
+            assert!(line.contains(part), "{part:?} is not in {line:?}");
+        }
+    }
+}
+
+#[test]
+fn bad_models() {
+    let models = Models::new();
+    let photo = image("cat.jpg");
+    let bytes = pass_through().with_metadata(&normalized_rgb(127.0, 128.0)).to_bytes();
+    let float =
+        PassThrough::new(TensorKind::float32(&[1, 8, 8, 3]), vec![TensorKind::float32(&[1, 192])]);
+    let wrong = PassThrough { metadata: Some(b"0123M002".to_vec()), ..pass_through() };
+    let two = PassThrough { input_count: 2, ..pass_through() };
+    let cases = [
+        (models.0.path().join("missing.tflite"), "cannot read the model"),
+        (models.add("text", b"this is a text"), "expected the file identifier TFL3, found"),
+        (models.add("empty", b""), "expected at least 8 bytes, found 0"),
+        (models.add("short", &bytes[..bytes.len() / 2]), "not a valid TensorFlow Lite model"),
+        (models.add("wrong", &wrong.to_bytes()), "expected the file identifier M001, found M002"),
+        (models.add("two", &two.to_bytes()), "expected a model with 1 input, found 2"),
+        (
+            models.add("float", &float.to_bytes()),
+            "expected NormalizationOptions for the float input input0: FLOAT32 1x8x8x3, found none",
+        ),
+        (fixture("hostile/root_out_of_range.tflite"), "not a valid TensorFlow Lite model"),
+    ];
+    for (model, part) in &cases {
+        let line = refusal(&["embed", &photo, "--model", path(model)]);
+        assert!(line.contains(part), "{part:?} is not in {line:?}");
+        let line = refusal(&["compare", &photo, &photo, "--model", path(model)]);
+        assert!(line.contains(part), "{part:?} is not in {line:?}");
+    }
+    for (model, part) in cases.iter().take(4) {
+        let line = refusal(&["inspect", path(model)]);
+        assert!(line.contains(part), "{part:?} is not in {line:?}");
+    }
+}
+
+#[test]
+fn regions_and_libraries_that_are_not_there() {
+    let photo = image("cat.jpg");
+    let line = refusal(&["embed", &photo, "--region", "400,0,100,100"]);
+    assert!(line.contains("100x100 at (400, 0)"), "{line}");
+    assert!(line.contains("451x300"), "{line}");
+    let line = refusal(&["embed", &photo, "--region", "0,0,0,10"]);
+    assert!(line.contains("0x10"), "{line}");
+    let arguments =
+        ["embed", &photo, "--backend", "tflite", "--tflite-library", "/no/such/library.so"];
+    let line = refusal(&arguments);
+    assert!(line.contains("/no/such/library.so"), "{line}");
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    let photo = image("cat.jpg");
+    let cases: [&[&str]; 7] = [
+        &[],
+        &["compare", &photo],
+        &["embed", &photo, "--region", "1,2,3"],
+        &["embed", &photo, "--threads", "0"],
+        &["embed", &photo, "--backend", "none"],
+        &["embed", &photo, "--no-such-option"],
+        &["frobnicate"],
+    ];
+    for arguments in cases {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+    assert!(stdout(&["--version"]).starts_with("imgembed "));
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let mut child = imgembed()
+        .args(["embed", &image("cat.jpg"), "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(output.status.code(), Some(0));
+}

@@ -1,0 +1,99 @@
+//! Turns images into feature vectors with TensorFlow Lite models, so that images can be compared
+//! by what they show.
+//!
+//! ```text
+//! image --FrameBuffer--> [crop, resize, orient, normalise] --> model --> feature vector
+//! ```
+//!
+//! An [`ImageEmbedder`] holds a model and embeds frames from any number of threads. Here are two
+//! photographs and how alike they are (feature `image`):
+//!
+#![cfg_attr(all(feature = "native", feature = "image"), doc = "```")]
+#![cfg_attr(not(all(feature = "native", feature = "image")), doc = "```ignore")]
+//! # std::env::set_current_dir("../../fixtures")?;
+//! use image_embedder::decode::{DecodeOptions, Image};
+//! use image_embedder::{ImageEmbedder, ImageEmbedderOptions, cosine_similarity};
+//!
+//! let model = "models/efficientnet_lite0_feature_vector_uint8.tflite";
+//! let embedder = ImageEmbedder::from_file(model, ImageEmbedderOptions::default())?;
+//! let embed = |path: &str| {
+//!     let image = Image::open(path, &DecodeOptions::default())?;
+//!     embedder.embed(&image.frame()?)
+//! };
+//! let (left, right) = (embed("images/cat_left.jpg")?, embed("images/cat_right.jpg")?);
+//! let similarity = cosine_similarity(left.feature_vector(), right.feature_vector())?;
+//! println!("Cosine similarity: {similarity:.6}");
+//! # assert!(similarity > 0.8, "{similarity}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where to go from here
+//!
+//! | Question | Answer |
+//! |---|---|
+//! | my pixels come from a camera or another library | [`frame::FrameBuffer`] borrows RGB, RGBA, gray and YUV memory with any strides |
+//! | my photo is rotated | [`frame::Orientation`]; [`decode`] reads it from Exif |
+//! | only a part of the frame counts | [`ImageEmbedder::embed_region`] |
+//! | how pixels are resized | [`preprocess::PreprocessMode`] in [`ImageEmbedderOptions::preprocess`] |
+//! | my float model has no metadata | [`ImageEmbedderOptions::normalization`] |
+//! | another runtime | [`ImageEmbedderOptions::backend`], any [`backend::Backend`] |
+//! | what a model says of itself | [`ImageEmbedder::metadata`], or [`metadata`] without an embedder |
+//!
+//! # Features
+//!
+//! | Feature | Adds | Default |
+//! |---|---|---|
+//! | `native` | [`native`], a pure-Rust engine, and the default of [`ImageEmbedderOptions`] | yes |
+//! | `tflite` | `tflite`, the TensorFlow Lite C library, loaded at run time | no |
+//! | `tract` | `tract`, the tract engine | no |
+//! | `image` | [`decode`], which reads image files | no |
+//! | `bundled-model` | [`bundled_model`], a model compiled in | no |
+//!
+//! Without any of them the crate compiles and takes any backend that implements the traits of
+//! [`backend`].
+//!
+//! # Which models
+//!
+//! One image input of shape `1 x height x width x 3`, in float32, uint8 or int8, whose height and
+//! width may be open; any number of outputs of shape `1 x N` or `1 x 1 x 1 x N` in those types. A
+//! float input needs `NormalizationOptions`, in the model's metadata or in the options. Anything
+//! else is refused when the embedder is created, with an [`Error`] that says what was expected
+//! and what was found.
+#![forbid(unsafe_code)]
+
+pub use image_embedder_backend as backend;
+pub use image_embedder_embedding as embedding;
+pub use image_embedder_frame as frame;
+pub use image_embedder_metadata as metadata;
+pub use image_embedder_preprocess as preprocess;
+
+#[cfg(feature = "native")]
+pub use image_embedder_backend_native as native;
+#[cfg(feature = "tflite")]
+pub use image_embedder_backend_tflite as tflite;
+#[cfg(feature = "tract")]
+pub use image_embedder_backend_tract as tract;
+
+#[cfg(feature = "bundled-model")]
+mod bundled;
+#[cfg(feature = "image")]
+pub mod decode;
+mod embedder;
+mod error;
+mod input;
+pub mod inspect;
+mod options;
+mod output;
+mod pool;
+mod result;
+mod tensor_buffer;
+
+#[cfg(feature = "bundled-model")]
+pub use bundled::{BUNDLED_MODEL_NAME, bundled_model};
+pub use embedder::ImageEmbedder;
+pub use error::{Error, ErrorKind};
+pub use image_embedder_embedding::cosine_similarity;
+pub use input::InputSpec;
+pub use options::ImageEmbedderOptions;
+pub use output::OutputSpec;
+pub use result::{Embedding, EmbeddingResult};

@@ -1,0 +1,132 @@
+//! Sessions for any number of threads.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use image_embedder_backend::{Model, Session, TensorSpec};
+use image_embedder_frame::FrameBuffer;
+use image_embedder_metadata::ImageSize;
+use image_embedder_preprocess::{FrameGeometry, Plan, PreprocessOptions};
+
+use crate::input::ModelInput;
+use crate::tensor_buffer::TensorBuffer;
+use crate::{Error, ErrorKind};
+
+/// Sessions that are not in use, each with its buffers.
+///
+/// A thread takes one out and puts it back when its call has succeeded; one that failed is
+/// dropped, and the next call opens another. The lock is not held while a model runs.
+pub(crate) struct Pool {
+    model: Arc<dyn Model>,
+    idle: Mutex<Vec<Worker>>,
+}
+
+/// A session with everything that a call needs.
+pub(crate) struct Worker {
+    session: Box<dyn Session>,
+    /// The preparation for the last frame; most often the next one is of the same kind.
+    plan: Option<Plan>,
+    input: TensorBuffer,
+    outputs: Vec<TensorBuffer>,
+}
+
+impl Pool {
+    pub(crate) fn new(model: Arc<dyn Model>) -> Self {
+        Self { model, idle: Mutex::new(Vec::new()) }
+    }
+
+    /// A worker, if possible one that is prepared for such frames.
+    pub(crate) fn take(&self, geometry: &FrameGeometry) -> Result<Worker, Error> {
+        // Idle workers are whole even if a thread panicked: it pushes and removes, no more.
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let prepared = idle.iter().position(|worker| worker.is_prepared_for(geometry));
+        let worker = match prepared {
+            Some(index) => Some(idle.swap_remove(index)),
+            None => idle.pop(),
+        };
+        drop(idle);
+        match worker {
+            Some(worker) => Ok(worker),
+            None => Worker::new(self.model.session().map_err(Error::session)?),
+        }
+    }
+
+    pub(crate) fn put_back(&self, worker: Worker) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+    }
+}
+
+impl Worker {
+    pub(crate) fn new(session: Box<dyn Session>) -> Result<Self, Error> {
+        let input = TensorBuffer::new(input_of(session.as_ref())?)?;
+        let outputs = outputs_of(session.as_ref())?;
+        Ok(Self { session, plan: None, input, outputs })
+    }
+
+    /// Embeds a region; the results are in [`outputs`](Self::outputs).
+    pub(crate) fn run(
+        &mut self,
+        frame: &FrameBuffer<'_>,
+        geometry: FrameGeometry,
+        input: &ModelInput,
+        options: &PreprocessOptions,
+    ) -> Result<(), Error> {
+        let size = input.target_size(frame, &geometry.region());
+        self.resize(size)?;
+        if !self.is_prepared_for(&geometry) {
+            self.plan = None;
+        }
+        let plan = match &mut self.plan {
+            Some(plan) => plan,
+            none => none.insert(Plan::new(geometry, size.width, size.height, options)?),
+        };
+        input.fill(plan, frame, &mut self.input)?;
+        let mut outputs: Vec<_> = self.outputs.iter_mut().map(TensorBuffer::view_mut).collect();
+        self.session.run(&[self.input.view()], &mut outputs).map_err(Error::run)
+    }
+
+    /// The output tensors of the last run.
+    pub(crate) fn outputs(&self) -> &[TensorBuffer] {
+        &self.outputs
+    }
+
+    fn resize(&mut self, size: ImageSize) -> Result<(), Error> {
+        if resize_session(self.session.as_mut(), size)? {
+            self.input = TensorBuffer::new(input_of(self.session.as_ref())?)?;
+            self.outputs = outputs_of(self.session.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// A plan depends on the geometry, and with a given model its target size does too.
+    fn is_prepared_for(&self, geometry: &FrameGeometry) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.geometry() == geometry)
+    }
+}
+
+/// Gives the input this size and tells whether it had another.
+pub(crate) fn resize_session(session: &mut dyn Session, size: ImageSize) -> Result<bool, Error> {
+    let shape = [1, size.height as usize, size.width as usize, 3];
+    if input_of(session)?.shape() == shape {
+        return Ok(false);
+    }
+    session.resize_input(0, &shape).map_err(|error| Error::resize(size, error))?;
+    Ok(true)
+}
+
+fn input_of(session: &dyn Session) -> Result<&TensorSpec, Error> {
+    session
+        .inputs()
+        .first()
+        .ok_or_else(|| Error::new(ErrorKind::Bug, "expected a session with 1 input, found 0"))
+}
+
+fn outputs_of(session: &dyn Session) -> Result<Vec<TensorBuffer>, Error> {
+    session.outputs().iter().map(TensorBuffer::new).collect()
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
+        f.debug_struct("Pool").field("model", &self.model).field("idle", &idle).finish()
+    }
+}

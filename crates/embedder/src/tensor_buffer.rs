@@ -1,0 +1,55 @@
+//! Memory for one tensor of a type that an embedder uses.
+
+use image_embedder_backend::{DType, TensorSpec, TensorView, TensorViewMut};
+
+use crate::{Error, ErrorKind};
+
+/// The elements of one tensor.
+#[derive(Debug)]
+pub(crate) enum TensorBuffer {
+    Float32(Vec<f32>),
+    Int8(Vec<i8>),
+    UInt8(Vec<u8>),
+}
+
+impl TensorBuffer {
+    /// Zeros for the present size of a tensor whose type was checked.
+    pub(crate) fn new(spec: &TensorSpec) -> Result<Self, Error> {
+        let size = || Error::new(ErrorKind::Resource, format!("tensor {spec} is too large"));
+        let count = spec.element_count().ok_or_else(size)?;
+        spec.byte_size().filter(|&bytes| isize::try_from(bytes).is_ok()).ok_or_else(size)?;
+        Ok(match spec.dtype {
+            DType::Float32 => Self::Float32(zeros(count).ok_or_else(size)?),
+            DType::Int8 => Self::Int8(zeros(count).ok_or_else(size)?),
+            DType::UInt8 => Self::UInt8(zeros(count).ok_or_else(size)?),
+            other => {
+                let message = format!("expected FLOAT32, INT8 or UINT8 elements, found {other}");
+                return Err(Error::new(ErrorKind::Bug, message));
+            }
+        })
+    }
+
+    pub(crate) fn view(&self) -> TensorView<'_> {
+        match self {
+            Self::Float32(elements) => TensorView::Float32(elements),
+            Self::Int8(elements) => TensorView::Int8(elements),
+            Self::UInt8(elements) => TensorView::UInt8(elements),
+        }
+    }
+
+    pub(crate) fn view_mut(&mut self) -> TensorViewMut<'_> {
+        match self {
+            Self::Float32(elements) => TensorViewMut::Float32(elements),
+            Self::Int8(elements) => TensorViewMut::Int8(elements),
+            Self::UInt8(elements) => TensorViewMut::UInt8(elements),
+        }
+    }
+}
+
+/// Zeros, or `None` if there is no memory for them.
+fn zeros<T: Clone + Default>(count: usize) -> Option<Vec<T>> {
+    let mut elements = Vec::new();
+    elements.try_reserve_exact(count).ok()?;
+    elements.resize(count, T::default());
+    Some(elements)
+}
