@@ -1,5 +1,6 @@
 //! Arithmetic on slices: what steps do, apart from shapes and operands.
 
+pub(crate) mod add_bytes;
 pub(crate) mod depthwise_bytes;
 pub(crate) mod dynamic_range;
 pub(crate) mod matrix_bytes;

@@ -2,6 +2,7 @@
 
 use image_embedder_backend::BackendError;
 
+use crate::kernels::add_bytes::AddBytes;
 use crate::kernels::requantize::OutputRange;
 use crate::operator::Activation;
 use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32};
@@ -42,14 +43,12 @@ pub(crate) fn lower(
         let (b_scale, b_zero_point) = b.per_tensor()?;
         let (scale, zero_point) = output.per_tensor()?;
         let range = OutputRange::new(scale, zero_point, output.element.byte_offset(), activation);
-        let kernel = QuantizedAdd::new(
-            (a_scale / scale, a_zero_point),
-            (b_scale / scale, b_zero_point),
-            range,
-        )
-        .ok_or_else(|| {
+        let a_term = (a_scale / scale, a_zero_point);
+        let b_term = (b_scale / scale, b_zero_point);
+        let sum = AddBytes::new(operands.isa, a_term, b_term, range).ok_or_else(|| {
             operands.unsupported(format!("scales {a_scale} and {b_scale} to {scale}"))
         })?;
+        let kernel = QuantizedAdd { sum };
         return Ok(Lowered::step(a.shape.clone(), kernel, places));
     }
     Err(operands.unsupported_elements())
@@ -80,51 +79,10 @@ impl Kernel for FloatAdd {
     }
 }
 
-/// A sum of bytes in XNNPACK's fixed point.
-///
-/// ```text
-/// shift = 20 - exponent(max(a_scale, b_scale)),  multiplier = lrint(scale * 2^shift)
-/// sum   = (2^(shift-1) + (a - a_zero) * a_multiplier + (b - b_zero) * b_multiplier) >> shift
-/// ```
-///
-/// Source of the formula: XNNPACK, `qs8-vadd`; scales are relative to the output's.
+/// A sum of bytes.
 #[derive(Debug)]
 struct QuantizedAdd {
-    bias: i32,
-    a_multiplier: i32,
-    b_multiplier: i32,
-    shift: u32,
-    range: OutputRange,
-}
-
-impl QuantizedAdd {
-    fn new(
-        (a_scale, a_zero): (f32, i32),
-        (b_scale, b_zero): (f32, i32),
-        range: OutputRange,
-    ) -> Option<Self> {
-        let in_range = |scale: f32| (2f32.powi(-10)..2f32.powi(8)).contains(&scale);
-        if !in_range(a_scale) || !in_range(b_scale) {
-            return None;
-        }
-        let exponent = (a_scale.max(b_scale).to_bits() >> 23).cast_signed() - 127;
-        let shift = (20 - exponent).cast_unsigned();
-        let multiplier = |scale: f32| {
-            // Scaling by a power of two is exact.
-            (scale * f32::from_bits((shift + 127) << 23)).round_ties_even() as i32
-        };
-        let (a_multiplier, b_multiplier) = (multiplier(a_scale), multiplier(b_scale));
-        let bias = (1i32 << (shift - 1))
-            .wrapping_sub(a_multiplier.wrapping_mul(a_zero))
-            .wrapping_sub(b_multiplier.wrapping_mul(b_zero));
-        Some(Self {
-            bias,
-            a_multiplier,
-            b_multiplier,
-            shift,
-            range,
-        })
-    }
+    sum: AddBytes,
 }
 
 impl Kernel for QuantizedAdd {
@@ -137,13 +95,7 @@ impl Kernel for QuantizedAdd {
         let (a, b, output) = (inputs.bytes(0)?, inputs.bytes(1)?, output.bytes()?);
         let period = b.len().max(1);
         for (results, a) in output.chunks_mut(period).zip(a.chunks(period)) {
-            for ((result, &a), &b) in results.iter_mut().zip(a).zip(b) {
-                let sum = self
-                    .bias
-                    .wrapping_add(i32::from(a).wrapping_mul(self.a_multiplier))
-                    .wrapping_add(i32::from(b).wrapping_mul(self.b_multiplier));
-                *result = self.range.clamp(sum >> self.shift);
-            }
+            self.sum.add(a, b, results);
         }
         Ok(())
     }

@@ -413,26 +413,56 @@ impl ByteWindows {
             );
             return;
         }
+        let Geometry { rows, columns, input_channels: channels, .. } = self.geometry;
+        let run = columns.window * channels;
+        let mut place = (0, 0, 0);
         for first in (0..pixels).step_by(WINDOW_ROWS) {
             let count = WINDOW_ROWS.min(pixels - first);
             let windows = &mut scratch[..count * stride];
-            windows.fill(zero_point);
-            for (offset, window) in windows.chunks_exact_mut(stride).enumerate() {
-                self.geometry
-                    .for_each_run(input, first + offset, |at, run| {
+            for offset in 0..count {
+                let (image, row, column) = place;
+                place = match (row + 1, column + 1) {
+                    (_, next) if next < columns.output => (image, row, next),
+                    (next, _) if next < rows.output => (image, next, 0),
+                    _ => (image + 1, 0, 0),
+                };
+                let whole = rows.inside(row).len() == rows.window
+                    && columns.inside(column).len() == columns.window
+                    && columns.dilation == 1;
+                if !whole {
+                    let window = &mut windows[offset * stride..][..stride];
+                    window.fill(zero_point);
+                    self.geometry.for_each_run(input, first + offset, |at, run| {
                         window[at..at + run.len()].copy_from_slice(run);
                     });
+                    continue;
+                }
+                let y = row * rows.stride - rows.padding;
+                let x = column * columns.stride - columns.padding;
+                for tap in 0..rows.window {
+                    let from = ((image * rows.input + y + tap * rows.dilation) * columns.input + x)
+                        * channels;
+                    copy_run(&input[from..], &mut windows[offset * stride + tap * run..], run);
+                }
             }
-            multiply(
-                Rows {
-                    bytes: windows,
-                    stride,
-                    count,
-                },
-                first,
-            );
+            multiply(Rows { bytes: windows, stride, count }, first);
         }
     }
+}
+
+/// Copies `run` elements. A short run is copied as one vector, where there is room: what that
+/// writes beyond the run is either written again or meets weights of zero.
+#[inline(always)]
+fn copy_run(from: &[u8], to: &mut [u8], run: usize) {
+    const SHORT: usize = 16;
+    if run <= SHORT {
+        if let (Some(from), Some(to)) = (from.first_chunk::<SHORT>(), to.first_chunk_mut::<SHORT>())
+        {
+            *to = *from;
+            return;
+        }
+    }
+    to[..run].copy_from_slice(&from[..run]);
 }
 
 /// A convolution of bytes with requantisation in float32.
