@@ -10,6 +10,7 @@
 //! ```
 //!
 //! The crate knows tensors and nothing of images, files or the network.
+#![forbid(unsafe_code)]
 
 mod backend;
 mod dtype;
