@@ -1,69 +1,130 @@
-//! Products of float matrices, with the right-hand side packed once.
+//! Products of float matrices, the right-hand side packed once for an instruction set.
 
-/// Columns of a panel.
-pub(crate) const PANEL: usize = 8;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod scalar;
 
-/// Rows that one pass over a panel computes.
-pub(crate) const ROWS: usize = 4;
+use crate::simd::Isa;
 
-/// A matrix of `depth` rows and `columns` columns, packed in panels of [`PANEL`] columns.
+/// The right-hand side: weights of `depth` rows and `columns` columns, and what ends each sum.
+///
+/// ```text
+/// result[c] = clamp(sum of row[d] * weight[d][c] over d, in order, + bias[c])
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) struct PackedMatrix {
-    panels: Vec<f32>,
-    depth: usize,
+pub(crate) struct FloatMatrix {
+    packed: Packed,
     columns: usize,
+    bias: Vec<f32>,
+    range: (f32, f32),
 }
 
-impl PackedMatrix {
+#[derive(Clone, Debug)]
+enum Packed {
+    Scalar(scalar::Weights),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(crate::simd::x86_64::Avx512Vnni, avx512::Weights),
+}
+
+/// The left-hand side: `count` rows of floats, each `stride` after the one before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FloatRows<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) stride: usize,
+    pub(crate) count: usize,
+}
+
+impl<'a> FloatRows<'a> {
+    /// The first `depth` values of row `index`.
+    #[inline(always)]
+    fn row(&self, index: usize, depth: usize) -> &'a [f32] {
+        &self.values[index * self.stride..][..depth]
+    }
+}
+
+impl FloatMatrix {
     /// Packs a matrix given as `columns` rows of `depth` elements (one row per column).
-    pub(crate) fn from_transposed(transposed: &[f32], depth: usize, columns: usize) -> Self {
-        let mut panels = vec![0.0; columns.div_ceil(PANEL) * depth * PANEL];
-        for (column, values) in transposed
-            .chunks_exact(depth.max(1))
-            .enumerate()
-            .take(columns)
-        {
-            let (panel, lane) = (column / PANEL, column % PANEL);
-            for (row, &value) in values.iter().enumerate() {
-                panels[(panel * depth + row) * PANEL + lane] = value;
+    pub(crate) fn from_transposed(
+        isa: Isa,
+        transposed: &[f32],
+        depth: usize,
+        bias: &[f32],
+        range: (f32, f32),
+    ) -> Self {
+        let columns = bias.len();
+        let packed = match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni(token) => {
+                Packed::Avx512(token, avx512::Weights::new(transposed, depth, columns))
             }
-        }
-        Self {
-            panels,
-            depth,
-            columns,
-        }
+            _ => Packed::Scalar(scalar::Weights::new(transposed, depth, columns)),
+        };
+        let mut bias = bias.to_vec();
+        bias.resize(columns.next_multiple_of(16), 0.0);
+        Self { packed, columns, bias, range }
     }
 
-    /// Multiplies up to [`ROWS`] rows with the matrix and hands each row's results for each panel
-    /// to `store(row, first column, values)`.
-    ///
-    /// Every sum runs over the depth in order, starting from zero.
-    pub(crate) fn multiply(&self, rows: &[&[f32]], mut store: impl FnMut(usize, usize, &[f32])) {
-        let Some(&last) = rows.last() else { return };
-        let rows_or_last: [&[f32]; ROWS] =
-            std::array::from_fn(|row| *rows.get(row).unwrap_or(&last))
-                .map(|row: &[f32]| &row[..self.depth]);
-        let [a, b, c, d] = rows_or_last;
-        for (panel, weights) in self
-            .panels
-            .chunks_exact((self.depth * PANEL).max(1))
-            .enumerate()
-        {
-            let mut sums = [[0.0f32; PANEL]; ROWS];
-            for (index, weights) in weights.as_chunks::<PANEL>().0.iter().enumerate() {
-                let factors = [a[index], b[index], c[index], d[index]];
-                for (sums, factor) in sums.iter_mut().zip(factors) {
-                    for (sum, weight) in sums.iter_mut().zip(weights) {
-                        *sum += factor * weight;
+    /// Multiplies into `output`, of as many rows as the left-hand side and as many columns as the
+    /// matrix.
+    pub(crate) fn multiply(&self, rows: FloatRows<'_>, output: &mut [f32]) {
+        let (least, largest) = self.range;
+        match &self.packed {
+            Packed::Scalar(weights) => weights.multiply(rows, |row, column, sums| {
+                let results = &mut output[row * self.columns + column..];
+                for ((result, sum), bias) in results.iter_mut().zip(sums).zip(&self.bias[column..])
+                {
+                    *result = (sum + bias).max(least).min(largest);
+                }
+            }),
+            #[cfg(target_arch = "x86_64")]
+            Packed::Avx512(token, weights) => {
+                weights.multiply(*token, rows, &self.bias, self.range, output);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::SimdLevel;
+
+    #[test]
+    fn every_level_agrees_with_scalar() {
+        let mut seed = 5u32;
+        let mut noise = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 8) as f32 / (1 << 24) as f32 - 0.5
+        };
+        let mut cases = 0;
+        for level in SimdLevel::available() {
+            for depth in [1, 3, 16, 27, 100] {
+                for columns in [1, 7, 8, 16, 17, 40, 64, 65, 130] {
+                    for count in [1, 3, 6, 7, 13, 49] {
+                        let weights: Vec<f32> = (0..depth * columns).map(|_| noise()).collect();
+                        let bias: Vec<f32> = (0..columns).map(|_| noise()).collect();
+                        let values: Vec<f32> = (0..count * depth).map(|_| noise()).collect();
+                        let rows = FloatRows { values: &values, stride: depth, count };
+                        let run = |isa| {
+                            let range = (-1.5, 1.5);
+                            let matrix =
+                                FloatMatrix::from_transposed(isa, &weights, depth, &bias, range);
+                            let mut output = vec![0.0; count * columns];
+                            matrix.multiply(rows, &mut output);
+                            output
+                        };
+                        let found = run(Isa::new(level).unwrap());
+                        let expected = run(Isa::Scalar);
+                        let worst = found
+                            .iter()
+                            .zip(&expected)
+                            .fold(0.0f32, |worst, (a, b)| worst.max((a - b).abs()));
+                        assert!(worst < 2e-6, "{level} {depth} {columns} {count}: {worst}");
+                        cases += 1;
                     }
                 }
             }
-            let first = panel * PANEL;
-            let width = PANEL.min(self.columns - first);
-            for (row, sums) in sums.iter().enumerate().take(rows.len()) {
-                store(row, first, &sums[..width]);
-            }
         }
+        assert_eq!(cases, SimdLevel::available().len() * 5 * 9 * 6);
     }
 }

@@ -5,7 +5,7 @@ use image_embedder_backend::BackendError;
 use crate::graph::{Data, Element};
 use crate::kernels::dynamic_range::quantize_by_range;
 use crate::kernels::matrix_bytes::{ByteMatrix, Rows, ToBytes, ToFloats};
-use crate::kernels::matrix_f32::{PackedMatrix, ROWS};
+use crate::kernels::matrix_f32::{FloatMatrix, FloatRows};
 use crate::kernels::requantize::OutputRange;
 use crate::operator::{Activation, Convolution};
 use crate::ops::window::Axis;
@@ -37,6 +37,14 @@ impl Geometry {
     fn is_pointwise(&self) -> bool {
         let plain = |axis: Axis| axis.window == 1 && axis.stride == 1 && axis.padding == 0;
         plain(self.rows) && plain(self.columns)
+    }
+
+    /// Whether the whole window of output pixel `pixel` lies inside the input.
+    fn is_inside(&self, pixel: usize) -> bool {
+        let place = pixel % (self.rows.output * self.columns.output);
+        let (row, column) = (place / self.columns.output, place % self.columns.output);
+        self.rows.inside(row).len() == self.rows.window
+            && self.columns.inside(column).len() == self.columns.window
     }
 
     /// Calls `copy(offset in the window, run of input elements)` for each run under the window of
@@ -108,12 +116,14 @@ pub(crate) fn lower(
     let image = operands.input_index(0)?;
     match (input.element, filter.element, output.element) {
         (Element::Float32, Element::Float32, Element::Float32) => {
-            let weights = float_constant(operands, 1)?;
-            let bias = float_bias(operands, output_channels)?;
             let kernel = FloatConvolution {
-                weights: PackedMatrix::from_transposed(weights, geometry.depth(), output_channels),
-                bias,
-                range: options.activation.range(),
+                weights: FloatMatrix::from_transposed(
+                    operands.isa,
+                    float_constant(operands, 1)?,
+                    geometry.depth(),
+                    &float_bias(operands, output_channels)?,
+                    options.activation.range(),
+                ),
                 geometry,
             };
             Ok(Lowered::step(shape, kernel, vec![image]))
@@ -303,23 +313,14 @@ impl Requantization {
 /// A convolution of floats.
 #[derive(Debug)]
 struct FloatConvolution {
-    weights: PackedMatrix,
-    bias: Vec<f32>,
-    range: (f32, f32),
+    weights: FloatMatrix,
     geometry: Geometry,
 }
 
 impl Kernel for FloatConvolution {
     fn scratch(&self) -> ScratchSizes {
-        let windows = if self.geometry.is_pointwise() {
-            0
-        } else {
-            ROWS * self.geometry.depth()
-        };
-        ScratchSizes {
-            float32: windows,
-            ..ScratchSizes::default()
-        }
+        let rows = if self.geometry.is_pointwise() { 0 } else { WINDOW_ROWS };
+        ScratchSizes { float32: rows * self.geometry.depth(), ..ScratchSizes::default() }
     }
 
     fn run(
@@ -329,35 +330,25 @@ impl Kernel for FloatConvolution {
         scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
         let (input, output) = (inputs.float32(0)?, output.float32()?);
-        let (depth, channels) = (self.geometry.depth(), self.geometry.output_channels);
-        let pointwise = self.geometry.is_pointwise();
-        let (least, largest) = self.range;
-        for first in (0..self.geometry.pixels()).step_by(ROWS) {
-            let count = ROWS.min(self.geometry.pixels() - first);
-            let windows = if pointwise {
-                &input[first * depth..(first + count) * depth]
-            } else {
-                let windows = &mut scratch.float32[..count * depth];
-                windows.fill(0.0);
-                for (offset, window) in windows.chunks_exact_mut(depth).enumerate() {
-                    self.geometry
-                        .for_each_run(input, first + offset, |at, run| {
-                            window[at..at + run.len()].copy_from_slice(run);
-                        });
+        let (stride, pixels) = (self.geometry.depth(), self.geometry.pixels());
+        if self.geometry.is_pointwise() {
+            self.weights.multiply(FloatRows { values: input, stride, count: pixels }, output);
+            return Ok(());
+        }
+        let channels = self.geometry.output_channels;
+        for first in (0..pixels).step_by(WINDOW_ROWS) {
+            let count = WINDOW_ROWS.min(pixels - first);
+            let windows = &mut scratch.float32[..count * stride];
+            for (offset, window) in windows.chunks_exact_mut(stride).enumerate() {
+                if !self.geometry.is_inside(first + offset) {
+                    window.fill(0.0);
                 }
-                &*windows
-            };
-            let mut rows: [&[f32]; ROWS] = [&[]; ROWS];
-            for (row, window) in rows.iter_mut().zip(windows.chunks_exact(depth)) {
-                *row = window;
+                self.geometry.for_each_run(input, first + offset, |at, run| {
+                    window[at..at + run.len()].copy_from_slice(run);
+                });
             }
-            self.weights.multiply(&rows[..count], |row, column, sums| {
-                let at = (first + row) * channels + column;
-                let bias = &self.bias[column..];
-                for ((result, sum), bias) in output[at..].iter_mut().zip(sums).zip(bias) {
-                    *result = (sum + bias).max(least).min(largest);
-                }
-            });
+            let rows = FloatRows { values: windows, stride, count };
+            self.weights.multiply(rows, &mut output[first * channels..][..count * channels]);
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use crate::graph::Element;
 use crate::kernels::depthwise_bytes::{
     DepthwiseBytes, DepthwiseConstants, DepthwiseGeometry, Tap, add_products,
 };
+use crate::kernels::depthwise_f32::DepthwiseFloats;
 use crate::kernels::dynamic_range::quantize_by_range;
 use crate::operator::Convolution;
 use crate::ops::convolution::{ByteWeights, Requantization, float_bias, float_constant};
@@ -60,12 +61,14 @@ pub(crate) fn lower(
     let image = operands.input_index(0)?;
     match (input.element, filter.element, output.element) {
         (Element::Float32, Element::Float32, Element::Float32) => {
-            let kernel = FloatDepthwiseConvolution {
-                weights: float_constant(operands, 1)?.to_vec(),
-                bias: float_bias(operands, output_channels)?,
-                range: options.activation.range(),
+            let convolution = DepthwiseFloats::new(
+                operands.isa,
                 geometry,
-            };
+                float_constant(operands, 1)?,
+                &float_bias(operands, output_channels)?,
+                options.activation.range(),
+            );
+            let kernel = FloatDepthwiseConvolution { convolution };
             Ok(Lowered::step(shape, kernel, vec![image]))
         }
         (Element::Float32, Element::Int8, Element::Float32) => {
@@ -108,19 +111,12 @@ pub(crate) fn lower(
 /// A depthwise convolution of floats.
 #[derive(Debug)]
 struct FloatDepthwiseConvolution {
-    /// Tap by tap.
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-    range: (f32, f32),
-    geometry: DepthwiseGeometry,
+    convolution: DepthwiseFloats,
 }
 
 impl Kernel for FloatDepthwiseConvolution {
     fn scratch(&self) -> ScratchSizes {
-        ScratchSizes {
-            float32: self.geometry.output_channels(),
-            ..ScratchSizes::default()
-        }
+        ScratchSizes { float32: self.convolution.scratch_float32(), ..ScratchSizes::default() }
     }
 
     fn run(
@@ -129,36 +125,7 @@ impl Kernel for FloatDepthwiseConvolution {
         output: Output<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (input, output) = (inputs.float32(0)?, output.float32()?);
-        let channels = self.geometry.output_channels();
-        let multiplier = self.geometry.multiplier;
-        let sums = &mut scratch.float32[..channels];
-        let (least, largest) = self.range;
-        self.geometry
-            .for_each_pixel(input, &self.weights, |tap| match tap {
-                Tap::Start => sums.copy_from_slice(&self.bias),
-                Tap::Add { values, weights } if multiplier == 1 => {
-                    for ((sum, value), weight) in sums.iter_mut().zip(values).zip(weights) {
-                        *sum += value * weight;
-                    }
-                }
-                Tap::Add { values, weights } => {
-                    let groups = sums
-                        .chunks_exact_mut(multiplier)
-                        .zip(weights.chunks_exact(multiplier));
-                    for ((sums, weights), value) in groups.zip(values) {
-                        for (sum, weight) in sums.iter_mut().zip(weights) {
-                            *sum += value * weight;
-                        }
-                    }
-                }
-                Tap::Finish { pixel } => {
-                    let results = &mut output[pixel * channels..][..channels];
-                    for (result, sum) in results.iter_mut().zip(&*sums) {
-                        *result = sum.max(least).min(largest);
-                    }
-                }
-            });
+        self.convolution.run(inputs.float32(0)?, output.float32()?, &mut scratch.float32);
         Ok(())
     }
 }

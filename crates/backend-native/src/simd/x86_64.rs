@@ -41,6 +41,15 @@ impl Line {
     pub(crate) const ZERO: Self = Self([0; 64]);
 }
 
+/// Sixteen floats on a cache line of their own.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct FloatLine(pub(crate) [f32; 16]);
+
+impl FloatLine {
+    pub(crate) const ZERO: Self = Self([0.0; 16]);
+}
+
 macro_rules! accesses {
     ($($(#[$doc:meta])* $feature:literal fn $name:ident($source:ty) -> $vector:ty = $intrinsic:ident;)*) => {
         $(

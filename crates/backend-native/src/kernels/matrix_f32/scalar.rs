@@ -1,0 +1,60 @@
+//! The portable product, oracle of the others.
+
+use super::FloatRows;
+
+/// Columns of a panel.
+const PANEL: usize = 8;
+
+/// Rows that one pass over a panel computes.
+const ROWS: usize = 4;
+
+/// Weights in panels of [`PANEL`] columns.
+#[derive(Clone, Debug)]
+pub(super) struct Weights {
+    panels: Vec<f32>,
+    depth: usize,
+    columns: usize,
+}
+
+impl Weights {
+    pub(super) fn new(transposed: &[f32], depth: usize, columns: usize) -> Self {
+        let mut panels = vec![0.0; columns.div_ceil(PANEL) * depth * PANEL];
+        for (column, values) in transposed.chunks_exact(depth.max(1)).enumerate().take(columns) {
+            let (panel, lane) = (column / PANEL, column % PANEL);
+            for (row, &value) in values.iter().enumerate() {
+                panels[(panel * depth + row) * PANEL + lane] = value;
+            }
+        }
+        Self { panels, depth, columns }
+    }
+
+    /// Hands each row's sums for each panel to `store(row, first column, sums)`.
+    pub(super) fn multiply(
+        &self,
+        rows: FloatRows<'_>,
+        mut store: impl FnMut(usize, usize, &[f32]),
+    ) {
+        for first in (0..rows.count).step_by(ROWS) {
+            let count = ROWS.min(rows.count - first);
+            let [a, b, c, d]: [&[f32]; ROWS] =
+                std::array::from_fn(|row| rows.row(first + row.min(count - 1), self.depth));
+            let panels = self.panels.chunks_exact((self.depth * PANEL).max(1));
+            for (panel, weights) in panels.enumerate() {
+                let mut sums = [[0.0f32; PANEL]; ROWS];
+                for (index, weights) in weights.as_chunks::<PANEL>().0.iter().enumerate() {
+                    let factors = [a[index], b[index], c[index], d[index]];
+                    for (sums, factor) in sums.iter_mut().zip(factors) {
+                        for (sum, weight) in sums.iter_mut().zip(weights) {
+                            *sum += factor * weight;
+                        }
+                    }
+                }
+                let column = panel * PANEL;
+                let width = PANEL.min(self.columns - column);
+                for (row, sums) in sums.iter().enumerate().take(count) {
+                    store(first + row, column, &sums[..width]);
+                }
+            }
+        }
+    }
+}
