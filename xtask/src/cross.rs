@@ -210,15 +210,19 @@ fn cargo_arguments<'a>(cross: &Cross, target: &'a Target, packages: &'a [String]
         "--target",
         target.triple,
     ];
+    if cross.test {
+        // Emulated tests take long enough that one run should tell everything.
+        arguments.push("--no-fail-fast");
+    }
     if cross.release {
         arguments.push("--release");
     }
     for package in packages {
         arguments.extend(["--package", package]);
     }
-    if target.is_static() && *packages == [selection::PROGRAM] {
-        // The other backends load or bring foreign libraries.
-        arguments.extend(["--no-default-features", "--features", "native"]);
+    if !cross.test && *packages == [selection::PROGRAM] {
+        let features = selection::program_features(target);
+        arguments.extend(["--no-default-features", "--features", features]);
     }
     arguments
 }
@@ -278,6 +282,7 @@ mod tests {
                 "test",
                 "--target",
                 "armv7-unknown-linux-gnueabihf",
+                "--no-fail-fast",
                 "--release",
                 "--package",
                 "a",
@@ -299,36 +304,33 @@ mod tests {
     }
 
     #[test]
-    fn the_program_is_built_or_run_by_default() {
-        for (option, subcommand) in [(None, "build"), (Some("--run"), "run")] {
-            let mut arguments = vec!["aarch64-unknown-linux-gnu"];
+    fn the_program_is_built_or_run_with_the_engines_that_it_can_have() {
+        for (triple, option, expected) in [
+            (
+                "aarch64-unknown-linux-gnu",
+                None,
+                "build --target aarch64-unknown-linux-gnu --package image-embedder-cli \
+                 --no-default-features --features native,tflite",
+            ),
+            (
+                "x86_64-unknown-linux-musl",
+                Some("--run"),
+                "run --target x86_64-unknown-linux-musl --package image-embedder-cli \
+                 --no-default-features --features native",
+            ),
+        ] {
+            let mut arguments = vec![triple];
             arguments.extend(option);
             let cross = parse(&arguments).ok().unwrap();
             let target = Target::named(&cross.target).unwrap();
             let packages = packages(&cross, target).unwrap();
-            assert_eq!(
-                cargo_arguments(&cross, target, &packages),
-                [
-                    subcommand,
-                    "--target",
-                    "aarch64-unknown-linux-gnu",
-                    "--package",
-                    "image-embedder-cli"
-                ]
-            );
+            assert_eq!(cargo_arguments(&cross, target, &packages).join(" "), expected);
         }
-    }
-
-    #[test]
-    fn a_static_program_has_the_native_engine_alone() {
-        let cross = Cross::of("x86_64-unknown-linux-musl");
+        let cross = parse(&["wasm32-wasip1", "-p", "image-embedder-frame"]).ok().unwrap();
         let target = Target::named(&cross.target).unwrap();
-        let packages = packages(&cross, target).unwrap();
-        let arguments = cargo_arguments(&cross, target, &packages).join(" ");
-        assert!(arguments.ends_with("--no-default-features --features native"), "{arguments}");
-        assert!(
-            !cargo_arguments(&cross, target, &["image-embedder-frame".to_owned()])
-                .contains(&"--no-default-features")
+        assert_eq!(
+            cargo_arguments(&cross, target, &packages(&cross, target).unwrap()).join(" "),
+            "build --target wasm32-wasip1 --package image-embedder-frame"
         );
     }
 

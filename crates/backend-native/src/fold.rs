@@ -1,10 +1,12 @@
-//! Evaluation of shape arithmetic: small whole-number tensors that are known when a plan is made.
+//! Evaluation of what is known when a plan is made: shape arithmetic in small whole-number tensors,
+//! and work on constants alone.
 
 use image_embedder_backend::BackendError;
 
-use crate::graph::{Data, Node, Tensor, invalid, unsupported};
-use crate::operator::{Masks, Operator};
-use crate::ops::{Lowered, Operands};
+use crate::graph::{Data, Element, Node, Tensor, checked_element_count, invalid, unsupported};
+use crate::operator::{Activation, Binary, Masks, Operator, Reduction};
+use crate::ops::{Lowered, Operands, Work, strided_parts};
+use crate::slots::{Inputs, Output, Place, Scratch, Slots};
 
 /// The shape and values of a whole-number operator whose inputs are all known, or `None` if the
 /// operator works on something else.
@@ -27,24 +29,107 @@ pub(crate) fn fold(
     }
     let node = operands.node;
     let (shape, values) = match (operator, &inputs[..]) {
-        (Operator::Add(_), [a, b]) => elementwise(node, a, b, |a, b| Some(a.wrapping_add(b)))?,
-        (Operator::Sub(_), [a, b]) => elementwise(node, a, b, |a, b| Some(a.wrapping_sub(b)))?,
+        (Operator::Binary(function, Activation::None), [a, b]) => {
+            elementwise(node, a, b, |a, b| combine(function, a, b))?
+        }
         (Operator::FloorMod, [a, b]) => elementwise(node, a, b, floor_mod)?,
         (Operator::Pack { axis }, parts) => pack(node, axis, parts)?,
         (Operator::StridedSlice(masks), [input, begin, end, strides]) => {
             strided_slice(node, masks, input, &begin.1, &end.1, &strides.1)?
         }
-        (Operator::Squeeze, [(_, values)]) => (
-            if values.len() == 1 {
-                vec![]
-            } else {
-                vec![values.len()]
-            },
-            values.clone(),
-        ),
+        (Operator::Squeeze, [(_, values)]) => {
+            (if values.len() == 1 { vec![] } else { vec![values.len()] }, values.clone())
+        }
+        (Operator::Cast, [(tensor, values)]) if is_whole(operands.output()?) => {
+            (tensor.shape.clone(), values.clone())
+        }
+        (Operator::Concatenation { .. }, parts)
+            if parts.iter().all(|(tensor, _)| tensor.shape.len() == 1) =>
+        {
+            let values: Vec<i64> = parts.iter().flat_map(|(_, values)| values.clone()).collect();
+            (vec![values.len()], values)
+        }
+        (Operator::Gather { .. }, [(tensor, values), (places, indices)])
+            if tensor.shape.len() == 1 =>
+        {
+            let picked = indices
+                .iter()
+                .map(|&index| usize::try_from(index).ok().and_then(|index| values.get(index)))
+                .map(|value| value.copied())
+                .collect::<Option<_>>()
+                .ok_or_else(|| {
+                    operands.invalid(format!(
+                        "expected indices below {}, found {indices:?}",
+                        values.len()
+                    ))
+                })?;
+            (places.shape.clone(), picked)
+        }
+        (Operator::Reduce { function: Reduction::Prod, keep_dims }, [(tensor, values), _])
+            if tensor.shape.len() == 1 =>
+        {
+            let product = values
+                .iter()
+                .try_fold(1i64, |product, value| product.checked_mul(*value))
+                .ok_or_else(|| operands.invalid("expected a product within 64 bits"))?;
+            (if keep_dims { vec![1] } else { vec![] }, vec![product])
+        }
         _ => return Ok(None),
     };
     integers(node, operands.output()?, shape, values).map(Some)
+}
+
+/// A function of whole numbers, if it has a result.
+fn combine(function: Binary, a: i64, b: i64) -> Option<i64> {
+    match function {
+        Binary::Add => Some(a.wrapping_add(b)),
+        Binary::Div => a.checked_div(b),
+        Binary::FloorDiv => Some(a.checked_div(b)? - i64::from(a % b != 0 && (a < 0) != (b < 0))),
+        Binary::Maximum => Some(a.max(b)),
+        Binary::Minimum => Some(a.min(b)),
+        Binary::Mul => Some(a.wrapping_mul(b)),
+        Binary::Sub => Some(a.wrapping_sub(b)),
+        Binary::Pow | Binary::SquaredDifference => None,
+    }
+}
+
+/// Work on constants alone is done at once.
+pub(crate) fn run_on_constants(
+    lowered: Lowered,
+    operands: &Operands<'_>,
+) -> Result<Lowered, BackendError> {
+    let Work::Step { kernel, operands: sources } = &lowered.work else {
+        return Ok(lowered);
+    };
+    let places: Option<Vec<Place>> = sources
+        .iter()
+        .map(|&source| match &operands.tensors[source].data {
+            Some(Data::Float32(values)) => Some(Place::ConstantFloat32(values.clone())),
+            Some(Data::Bytes(values)) => Some(Place::ConstantBytes(values.clone())),
+            _ => None,
+        })
+        .collect();
+    let Some(places) = places else {
+        return Ok(lowered);
+    };
+    let output = operands.output()?;
+    let count = checked_element_count(&output.name, &lowered.shape)?;
+    let inputs = Inputs { slots: &Slots::default(), places: &places };
+    let mut scratch = Scratch::new(kernel.scratch());
+    let data = if output.element.is_byte() {
+        let mut values = vec![0; count];
+        kernel.run(inputs, Output::Bytes(&mut values), &mut scratch)?;
+        Data::Bytes(values.into())
+    } else {
+        let mut values = vec![0.0; count];
+        kernel.run(inputs, Output::Float32(&mut values), &mut scratch)?;
+        Data::Float32(values.into())
+    };
+    Ok(Lowered::constant(lowered.shape, data))
+}
+
+fn is_whole(tensor: &Tensor) -> bool {
+    matches!(tensor.element, Element::Int32 | Element::Int64)
 }
 
 type Known<'a> = (&'a Tensor, Vec<i64>);
@@ -55,7 +140,6 @@ fn integers(
     shape: Vec<usize>,
     values: Vec<i64>,
 ) -> Result<Lowered, BackendError> {
-    use crate::graph::Element;
     let data = match output.element {
         Element::Int64 => Data::Int64(values.into()),
         Element::Int32 => Data::Int32(
@@ -63,10 +147,7 @@ fn integers(
                 .into_iter()
                 .map(|value| {
                     i32::try_from(value).map_err(|_| {
-                        invalid(format!(
-                            "{}: expected a 32-bit result, found {value}",
-                            node.name
-                        ))
+                        invalid(format!("{}: expected a 32-bit result, found {value}", node.name))
                     })
                 })
                 .collect::<Result<_, _>>()?,
@@ -78,11 +159,7 @@ fn integers(
 
 fn floor_mod(a: i64, b: i64) -> Option<i64> {
     let remainder = a.checked_rem(b)?;
-    Some(if remainder != 0 && (remainder < 0) != (b < 0) {
-        remainder + b
-    } else {
-        remainder
-    })
+    Some(if remainder != 0 && (remainder < 0) != (b < 0) { remainder + b } else { remainder })
 }
 
 /// Of equal shapes, or with a single value on one side.
@@ -102,11 +179,7 @@ fn elementwise(
         .map(|index| combine(pick(&a.1, index), pick(&b.1, index)))
         .collect::<Option<_>>()
         .ok_or_else(|| invalid(format!("{}: division by zero", node.name)))?;
-    let shape = if a.1.len() == count {
-        &a.0.shape
-    } else {
-        &b.0.shape
-    };
+    let shape = if a.1.len() == count { &a.0.shape } else { &b.0.shape };
     Ok((shape.clone(), values))
 }
 
@@ -117,26 +190,14 @@ fn pack(
     parts: &[Known<'_>],
 ) -> Result<(Vec<usize>, Vec<i64>), BackendError> {
     let Some((first, _)) = parts.first() else {
-        return Err(invalid(format!(
-            "{}: expected inputs, found none",
-            node.name
-        )));
+        return Err(invalid(format!("{}: expected inputs, found none", node.name)));
     };
     if axis != 0 || parts.iter().any(|(tensor, _)| tensor.shape != first.shape) {
-        return Err(unsupported(
-            &node.name,
-            format!("axis {axis} of whole numbers"),
-        ));
+        return Err(unsupported(&node.name, format!("axis {axis} of whole numbers")));
     }
     let mut shape = vec![parts.len()];
     shape.extend(&first.shape);
-    Ok((
-        shape,
-        parts
-            .iter()
-            .flat_map(|(_, values)| values.iter().copied())
-            .collect(),
-    ))
+    Ok((shape, parts.iter().flat_map(|(_, values)| values.iter().copied()).collect()))
 }
 
 /// Picks elements along every dimension.
@@ -148,51 +209,23 @@ fn strided_slice(
     end: &[i64],
     strides: &[i64],
 ) -> Result<(Vec<usize>, Vec<i64>), BackendError> {
-    let rank = tensor.shape.len();
-    if [begin.len(), end.len(), strides.len()] != [rank; 3] || strides.iter().any(|&step| step < 1)
-    {
+    let parts = strided_parts(&tensor.shape, masks, begin, end, strides);
+    let Some((parts, _)) = parts.filter(|_| masks.new_axis == 0) else {
         return Err(unsupported(
             &node.name,
-            "of whole numbers by negative strides or in part",
+            format!("{begin:?} to {end:?} by {strides:?} of whole numbers"),
         ));
-    }
-    let mut shape = Vec::new();
+    };
     let mut picked: Vec<usize> = vec![0];
-    for (dimension, &size) in tensor.shape.iter().enumerate() {
-        let is_set = |mask: i32| mask & (1 << dimension) != 0;
-        let place = |index: i64| {
-            let from_end = if index < 0 { size as i64 } else { 0 };
-            index.saturating_add(from_end).clamp(0, size as i64) as usize
-        };
-        let start = if is_set(masks.begin) {
-            0
-        } else {
-            place(begin[dimension])
-        };
-        let stop = if is_set(masks.shrink_axis) {
-            start + 1
-        } else if is_set(masks.end) {
-            size
-        } else {
-            place(end[dimension])
-        };
-        if stop > size {
-            return Err(invalid(format!(
-                "{}: expected an index below {size}, found {}",
-                node.name, begin[dimension]
-            )));
-        }
-        let indices: Vec<usize> = (start..stop).step_by(strides[dimension] as usize).collect();
+    for (part, size) in parts.iter().zip(&tensor.shape) {
         picked = picked
             .iter()
-            .flat_map(|&outer| indices.iter().map(move |&index| outer * size + index))
+            .flat_map(|&outer| part.indices.iter().map(move |&index| outer * size + index))
             .collect();
-        if !is_set(masks.shrink_axis) {
-            shape.push(indices.len());
-        }
     }
+    let kept = parts.iter().filter(|part| part.is_kept);
     Ok((
-        shape,
+        kept.map(|part| part.indices.len()).collect(),
         picked.into_iter().map(|index| values[index]).collect(),
     ))
 }

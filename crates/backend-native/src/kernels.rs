@@ -2,6 +2,7 @@
 
 pub(crate) mod add_bytes;
 pub(crate) mod depthwise_bytes;
+pub(crate) mod depthwise_f32;
 pub(crate) mod dynamic_range;
 pub(crate) mod matrix_bytes;
 pub(crate) mod matrix_f32;

@@ -1,43 +1,134 @@
 //! The operators that the engine knows, with their options as plain data.
 
 use image_embedder_schema::tflite::{
-    ActivationFunctionType, BuiltinOperator, BuiltinOptions, Padding,
+    ActivationFunctionType, BuiltinOperator, BuiltinOptions, Padding, Pool2DOptions,
 };
 
 /// A supported operator.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Operator {
-    Add(Activation),
     AveragePool2d(Pool),
+    BatchMatMul {
+        /// Whether the rows and columns of the operand are exchanged.
+        adjoint: [bool; 2],
+    },
     BatchToSpaceNd,
+    Binary(Binary, Activation),
+    Cast,
     Concatenation {
         axis: i32,
         activation: Activation,
     },
     Conv2d(Convolution),
+    DepthToSpace {
+        block: i32,
+    },
     DepthwiseConv2d(Convolution),
     Dequantize,
+    ExpandDims,
+    Fill,
     FloorMod,
-    Mean {
+    FullyConnected {
+        activation: Activation,
         keep_dims: bool,
+    },
+    Gather {
+        axis: i32,
+        batch_dims: i32,
+    },
+    L2Normalization(Activation),
+    LogSoftmax,
+    MaxPool2d(Pool),
+    MirrorPad {
+        /// Whether the edge itself is repeated.
+        symmetric: bool,
     },
     Pack {
         axis: i32,
     },
+    /// With zeros, or with the third input.
+    Pad,
+    Prelu,
     Quantize,
-    Reshape,
-    ResizeBilinear {
-        align_corners: bool,
-        half_pixel_centers: bool,
+    Reduce {
+        function: Reduction,
+        keep_dims: bool,
     },
+    Reshape,
+    ResizeBilinear(Alignment),
+    ResizeNearestNeighbor(Alignment),
     Shape,
+    Slice,
     Softmax {
         beta: f32,
     },
     SpaceToBatchNd,
+    SpaceToDepth {
+        block: i32,
+    },
+    Split,
+    SplitV,
     Squeeze,
     StridedSlice(Masks),
-    Sub(Activation),
+    Transpose,
+    TransposeConv(Convolution),
+    Unary(Unary),
+    Unpack {
+        axis: i32,
+    },
+}
+
+/// A function of two elements.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Binary {
+    Add,
+    Div,
+    FloorDiv,
+    Maximum,
+    Minimum,
+    Mul,
+    Pow,
+    SquaredDifference,
+    Sub,
+}
+
+/// A function of one element.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Unary {
+    Abs,
+    Ceil,
+    Elu,
+    Exp,
+    Floor,
+    Gelu { approximate: bool },
+    HardSwish,
+    LeakyRelu { alpha: f32 },
+    Log,
+    Logistic,
+    Neg,
+    Clamp(Activation),
+    Round,
+    Rsqrt,
+    Sqrt,
+    Square,
+    Tanh,
+}
+
+/// A function of all elements along some dimensions.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Reduction {
+    Max,
+    Mean,
+    Min,
+    Prod,
+    Sum,
+}
+
+/// How the pixels of a resized image lie over those of the original.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Alignment {
+    pub(crate) corners: bool,
+    pub(crate) half_pixel_centers: bool,
 }
 
 /// The function applied to an operator's result.
@@ -76,6 +167,8 @@ pub(crate) struct Pool {
 pub(crate) struct Masks {
     pub(crate) begin: i32,
     pub(crate) end: i32,
+    pub(crate) ellipsis: i32,
+    pub(crate) new_axis: i32,
     pub(crate) shrink_axis: i32,
 }
 
@@ -107,27 +200,36 @@ fn positive(height: i32, width: i32) -> Option<[usize; 2]> {
     Some([size(height)?, size(width)?])
 }
 
+fn read_pool(options: &Pool2DOptions<'_>) -> Option<Pool> {
+    Some(Pool {
+        padding: Padding::from_raw(options.padding())?,
+        strides: positive(options.stride_h(), options.stride_w())?,
+        window: positive(options.filter_height(), options.filter_width())?,
+        activation: Activation::read(options.fused_activation_function())?,
+    })
+}
+
 impl Operator {
     /// The operator, if the engine knows it and its options.
     pub(crate) fn read(number: i32, options: &BuiltinOptions<'_>) -> Option<Self> {
         use BuiltinOperator as Code;
         use BuiltinOptions as Options;
-        Some(match (BuiltinOperator::from_raw(number)?, options) {
+        let unary = |function| Some(Self::Unary(function));
+        let code = BuiltinOperator::from_raw(number)?;
+        Some(match (code, options) {
+            (Code::Abs, _) => return unary(Unary::Abs),
             (Code::Add, Options::AddOptions(o)) => {
-                Self::Add(Activation::read(o.fused_activation_function())?)
+                Self::Binary(Binary::Add, Activation::read(o.fused_activation_function())?)
             }
-            (Code::Add, Options::None) => Self::Add(Activation::None),
-            (Code::Sub, Options::SubOptions(o)) => {
-                Self::Sub(Activation::read(o.fused_activation_function())?)
+            (Code::Add, Options::None) => Self::Binary(Binary::Add, Activation::None),
+            (Code::AveragePool2d, Options::Pool2DOptions(o)) => Self::AveragePool2d(read_pool(o)?),
+            (Code::BatchMatmul, Options::BatchMatMulOptions(o)) => {
+                Self::BatchMatMul { adjoint: [o.adj_x(), o.adj_y()] }
             }
-            (Code::Sub, Options::None) => Self::Sub(Activation::None),
-            (Code::AveragePool2d, Options::Pool2DOptions(o)) => Self::AveragePool2d(Pool {
-                padding: Padding::from_raw(o.padding())?,
-                strides: positive(o.stride_h(), o.stride_w())?,
-                window: positive(o.filter_height(), o.filter_width())?,
-                activation: Activation::read(o.fused_activation_function())?,
-            }),
+            (Code::BatchMatmul, Options::None) => Self::BatchMatMul { adjoint: [false; 2] },
             (Code::BatchToSpaceNd, _) => Self::BatchToSpaceNd,
+            (Code::Cast, _) => Self::Cast,
+            (Code::Ceil, _) => return unary(Unary::Ceil),
             (Code::Concatenation, Options::ConcatenationOptions(o)) => Self::Concatenation {
                 axis: o.axis(),
                 activation: Activation::read(o.fused_activation_function())?,
@@ -138,6 +240,9 @@ impl Operator {
                 dilations: positive(o.dilation_h_factor(), o.dilation_w_factor())?,
                 activation: Activation::read(o.fused_activation_function())?,
             }),
+            (Code::DepthToSpace, Options::DepthToSpaceOptions(o)) => {
+                Self::DepthToSpace { block: o.block_size() }
+            }
             (Code::DepthwiseConv2d, Options::DepthwiseConv2DOptions(o)) => {
                 Self::DepthwiseConv2d(Convolution {
                     padding: Padding::from_raw(o.padding())?,
@@ -147,32 +252,144 @@ impl Operator {
                 })
             }
             (Code::Dequantize, _) => Self::Dequantize,
+            (Code::Div, Options::DivOptions(o)) => {
+                Self::Binary(Binary::Div, Activation::read(o.fused_activation_function())?)
+            }
+            (Code::Div, Options::None) => Self::Binary(Binary::Div, Activation::None),
+            (Code::Elu, _) => return unary(Unary::Elu),
+            (Code::Exp, _) => return unary(Unary::Exp),
+            (Code::ExpandDims, _) => Self::ExpandDims,
+            (Code::Fill, _) => Self::Fill,
+            (Code::Floor, _) => return unary(Unary::Floor),
+            (Code::FloorDiv, _) => Self::Binary(Binary::FloorDiv, Activation::None),
             (Code::FloorMod, _) => Self::FloorMod,
-            (Code::Mean, Options::ReducerOptions(o)) => Self::Mean {
-                keep_dims: o.keep_dims(),
+            (Code::FullyConnected, Options::FullyConnectedOptions(o))
+                if o.weights_format() == 0 =>
+            {
+                Self::FullyConnected {
+                    activation: Activation::read(o.fused_activation_function())?,
+                    keep_dims: o.keep_num_dims(),
+                }
+            }
+            (Code::Gather, Options::GatherOptions(o)) => {
+                Self::Gather { axis: o.axis(), batch_dims: o.batch_dims() }
+            }
+            (Code::Gather, Options::None) => Self::Gather { axis: 0, batch_dims: 0 },
+            (Code::Gelu, Options::GeluOptions(o)) => {
+                return unary(Unary::Gelu { approximate: o.approximate() });
+            }
+            (Code::Gelu, Options::None) => return unary(Unary::Gelu { approximate: false }),
+            (Code::HardSwish, _) => return unary(Unary::HardSwish),
+            (Code::L2Normalization, Options::L2NormOptions(o)) => {
+                Self::L2Normalization(Activation::read(o.fused_activation_function())?)
+            }
+            (Code::L2Normalization, Options::None) => Self::L2Normalization(Activation::None),
+            (Code::LeakyRelu, Options::LeakyReluOptions(o)) => {
+                return unary(Unary::LeakyRelu { alpha: o.alpha() });
+            }
+            (Code::Log, _) => return unary(Unary::Log),
+            (Code::LogSoftmax, _) => Self::LogSoftmax,
+            (Code::Logistic, _) => return unary(Unary::Logistic),
+            (Code::Maximum, _) => Self::Binary(Binary::Maximum, Activation::None),
+            (Code::MaxPool2d, Options::Pool2DOptions(o)) => Self::MaxPool2d(read_pool(o)?),
+            (
+                Code::Mean | Code::ReduceMax | Code::ReduceMin | Code::ReduceProd | Code::Sum,
+                Options::ReducerOptions(_) | Options::None,
+            ) => Self::Reduce {
+                function: match code {
+                    Code::ReduceMax => Reduction::Max,
+                    Code::ReduceMin => Reduction::Min,
+                    Code::ReduceProd => Reduction::Prod,
+                    Code::Sum => Reduction::Sum,
+                    _ => Reduction::Mean,
+                },
+                keep_dims: match options {
+                    Options::ReducerOptions(o) => o.keep_dims(),
+                    _ => false,
+                },
             },
-            (Code::Mean, Options::None) => Self::Mean { keep_dims: false },
+            (Code::Minimum, _) => Self::Binary(Binary::Minimum, Activation::None),
+            (Code::MirrorPad, Options::MirrorPadOptions(o)) => Self::MirrorPad {
+                // The schema's `MirrorPadMode`: 0 is REFLECT, 1 is SYMMETRIC.
+                symmetric: match o.mode() {
+                    0 => false,
+                    1 => true,
+                    _ => return None,
+                },
+            },
+            (Code::Mul, Options::MulOptions(o)) => {
+                Self::Binary(Binary::Mul, Activation::read(o.fused_activation_function())?)
+            }
+            (Code::Mul, Options::None) => Self::Binary(Binary::Mul, Activation::None),
+            (Code::Neg, _) => return unary(Unary::Neg),
             (Code::Pack, Options::PackOptions(o)) => Self::Pack { axis: o.axis() },
+            (Code::Pad | Code::PadV2, _) => Self::Pad,
+            (Code::Pow, _) => Self::Binary(Binary::Pow, Activation::None),
+            (Code::Prelu, _) => Self::Prelu,
             (Code::Quantize, _) => Self::Quantize,
+            (Code::Relu, _) => return unary(Unary::Clamp(Activation::Relu)),
+            (Code::Relu6, _) => return unary(Unary::Clamp(Activation::Relu6)),
+            (Code::ReluN1To1, _) => return unary(Unary::Clamp(Activation::ReluN1To1)),
             (Code::Reshape, _) => Self::Reshape,
-            (Code::ResizeBilinear, Options::ResizeBilinearOptions(o)) => Self::ResizeBilinear {
-                align_corners: o.align_corners(),
-                half_pixel_centers: o.half_pixel_centers(),
-            },
+            (Code::ResizeBilinear, Options::ResizeBilinearOptions(o)) => {
+                Self::ResizeBilinear(Alignment {
+                    corners: o.align_corners(),
+                    half_pixel_centers: o.half_pixel_centers(),
+                })
+            }
+            (Code::ResizeNearestNeighbor, Options::ResizeNearestNeighborOptions(o)) => {
+                Self::ResizeNearestNeighbor(Alignment {
+                    corners: o.align_corners(),
+                    half_pixel_centers: o.half_pixel_centers(),
+                })
+            }
+            (Code::Round, _) => return unary(Unary::Round),
+            (Code::Rsqrt, _) => return unary(Unary::Rsqrt),
             (Code::Shape, _) => Self::Shape,
+            (Code::Slice, _) => Self::Slice,
             (Code::Softmax, Options::SoftmaxOptions(o)) => Self::Softmax { beta: o.beta() },
             (Code::SpaceToBatchNd, _) => Self::SpaceToBatchNd,
+            (Code::SpaceToDepth, Options::SpaceToDepthOptions(o)) => {
+                Self::SpaceToDepth { block: o.block_size() }
+            }
+            (Code::Split, _) => Self::Split,
+            (Code::SplitV, _) => Self::SplitV,
+            (Code::Sqrt, _) => return unary(Unary::Sqrt),
+            (Code::Square, _) => return unary(Unary::Square),
+            (Code::SquaredDifference, _) => {
+                Self::Binary(Binary::SquaredDifference, Activation::None)
+            }
             (Code::Squeeze, _) => Self::Squeeze,
-            (Code::StridedSlice, Options::StridedSliceOptions(o))
-                if o.ellipsis_mask() == 0 && o.new_axis_mask() == 0 && !o.offset() =>
-            {
+            (Code::StridedSlice, Options::StridedSliceOptions(o)) if !o.offset() => {
                 Self::StridedSlice(Masks {
                     begin: o.begin_mask(),
                     end: o.end_mask(),
+                    ellipsis: o.ellipsis_mask(),
+                    new_axis: o.new_axis_mask(),
                     shrink_axis: o.shrink_axis_mask(),
                 })
             }
+            (Code::Sub, Options::SubOptions(o)) => {
+                Self::Binary(Binary::Sub, Activation::read(o.fused_activation_function())?)
+            }
+            (Code::Sub, Options::None) => Self::Binary(Binary::Sub, Activation::None),
+            (Code::Tanh, _) => return unary(Unary::Tanh),
+            (Code::Transpose, _) => Self::Transpose,
+            (Code::TransposeConv, Options::TransposeConvOptions(o)) => {
+                Self::TransposeConv(Convolution {
+                    padding: Padding::from_raw(o.padding())?,
+                    strides: positive(o.stride_h(), o.stride_w())?,
+                    dilations: [1, 1],
+                    activation: Activation::read(o.fused_activation_function())?,
+                })
+            }
+            (Code::Unpack, Options::UnpackOptions(o)) => Self::Unpack { axis: o.axis() },
             _ => return None,
         })
+    }
+
+    /// Whether a node of it may have several outputs.
+    pub(crate) fn has_many_outputs(&self) -> bool {
+        matches!(self, Self::Split | Self::SplitV | Self::Unpack { .. })
     }
 }

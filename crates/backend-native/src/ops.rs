@@ -1,16 +1,25 @@
 //! From operators to steps: shape inference, checks and kernel construction, a file per family.
 
-mod add;
+mod binary;
+mod broadcast;
 mod concatenation;
 mod convolution;
 mod depthwise_convolution;
 mod layout;
-mod mean;
+mod matrix;
+mod normalize;
+mod pad;
 mod pool;
 mod quantize;
+mod reduce;
 mod resize;
+mod selection;
+mod slice;
 mod softmax;
 mod space_batch;
+mod transpose;
+mod transpose_convolution;
+mod unary;
 pub(crate) mod window;
 
 use std::collections::BTreeSet;
@@ -18,6 +27,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use image_embedder_backend::BackendError;
+
+pub(crate) use slice::strided_parts;
 
 use crate::fold;
 use crate::graph::{Data, Element, Graph, Node, Tensor, invalid};
@@ -57,25 +68,16 @@ pub(crate) enum Work {
     /// It has the elements of that tensor in the same order.
     Alias(usize),
     /// It is computed from those tensors.
-    Step {
-        kernel: Arc<dyn Kernel>,
-        operands: Vec<usize>,
-    },
+    Step { kernel: Arc<dyn Kernel>, operands: Vec<usize> },
 }
 
 impl Lowered {
     pub(crate) fn constant(shape: Vec<usize>, data: Data) -> Self {
-        Self {
-            shape,
-            work: Work::Constant(data),
-        }
+        Self { shape, work: Work::Constant(data) }
     }
 
     pub(crate) fn alias(shape: Vec<usize>, tensor: usize) -> Self {
-        Self {
-            shape,
-            work: Work::Alias(tensor),
-        }
+        Self { shape, work: Work::Alias(tensor) }
     }
 
     pub(crate) fn step(
@@ -83,13 +85,7 @@ impl Lowered {
         kernel: impl Kernel + 'static,
         operands: Vec<usize>,
     ) -> Self {
-        Self {
-            shape,
-            work: Work::Step {
-                kernel: Arc::new(kernel),
-                operands,
-            },
-        }
+        Self { shape, work: Work::Step { kernel: Arc::new(kernel), operands } }
     }
 }
 
@@ -98,23 +94,17 @@ impl Lowered {
 pub(crate) struct Operands<'a> {
     pub(crate) node: &'a Node,
     pub(crate) tensors: &'a [Tensor],
+    /// Which of the node's outputs is in question.
+    pub(crate) position: usize,
     pub(crate) isa: Isa,
 }
 
 impl<'a> Operands<'a> {
     /// The index of required input `index`.
     pub(crate) fn input_index(&self, index: usize) -> Result<usize, BackendError> {
-        self.node
-            .inputs
-            .get(index)
-            .copied()
-            .flatten()
-            .ok_or_else(|| {
-                invalid(format!(
-                    "{}: expected an input {index}, found none",
-                    self.node.name
-                ))
-            })
+        self.node.inputs.get(index).copied().flatten().ok_or_else(|| {
+            invalid(format!("{}: expected an input {index}, found none", self.node.name))
+        })
     }
 
     /// Required input `index`.
@@ -124,24 +114,16 @@ impl<'a> Operands<'a> {
 
     /// Optional input `index`.
     pub(crate) fn optional_input(&self, index: usize) -> Option<&'a Tensor> {
-        self.node
-            .inputs
-            .get(index)
-            .copied()
-            .flatten()
-            .map(|index| &self.tensors[index])
+        self.node.inputs.get(index).copied().flatten().map(|index| &self.tensors[index])
     }
 
-    /// The one output.
+    /// The output in question.
     pub(crate) fn output(&self) -> Result<&'a Tensor, BackendError> {
-        match self.node.outputs[..] {
-            [index] => Ok(&self.tensors[index]),
-            _ => Err(invalid(format!(
-                "{}: expected one output, found {}",
-                self.node.name,
-                self.node.outputs.len()
-            ))),
-        }
+        self.node
+            .outputs
+            .get(self.position)
+            .map(|&index| &self.tensors[index])
+            .ok_or_else(|| self.invalid("expected an output, found none"))
     }
 
     /// Required input `index` as known whole numbers.
@@ -149,6 +131,27 @@ impl<'a> Operands<'a> {
         self.input(index)?
             .integers()
             .ok_or_else(|| self.unsupported(format!("input {index} that is not constant")))
+    }
+
+    /// The dimension that an axis names; negative ones count from behind.
+    pub(crate) fn axis(&self, axis: i64, rank: usize) -> Result<usize, BackendError> {
+        dimension(axis, rank)
+            .ok_or_else(|| self.invalid(format!("expected an axis below {rank}, found {axis}")))
+    }
+
+    /// Checks that elements of an input mean the same in the output.
+    pub(crate) fn check_moves(&self, input: &Tensor) -> Result<(), BackendError> {
+        let output = self.output()?;
+        if both_float32(input, output) {
+            return Ok(());
+        }
+        if !both_bytes(input, output) {
+            return Err(self.unsupported_elements());
+        }
+        if input.quantization != output.quantization {
+            return Err(self.unsupported("an output quantised otherwise than the input"));
+        }
+        Ok(())
     }
 
     /// The height, width and channels, with the batch in front, of required input `index`.
@@ -175,13 +178,8 @@ impl<'a> Operands<'a> {
     /// An error for a combination of element types that the operator does not take.
     pub(crate) fn unsupported_elements(&self) -> BackendError {
         let name = |tensor: &Tensor| tensor.element.dtype().map_or("?", |dtype| dtype.name());
-        let inputs: Vec<&str> = self
-            .node
-            .inputs
-            .iter()
-            .flatten()
-            .map(|&index| name(&self.tensors[index]))
-            .collect();
+        let inputs: Vec<&str> =
+            self.node.inputs.iter().flatten().map(|&index| name(&self.tensors[index])).collect();
         let output = self.output().map_or("?", name);
         self.unsupported(format!("{} to {output}", inputs.join(", ")))
     }
@@ -198,37 +196,75 @@ pub(crate) fn unsupported(graph: &Graph) -> Vec<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
-/// Turns an operator into work.
+/// Turns one output of an operator into work.
 pub(crate) fn lower(operator: Operator, operands: &Operands<'_>) -> Result<Lowered, BackendError> {
+    let outputs = operands.node.outputs.len();
+    if outputs != 1 && !operator.has_many_outputs() {
+        return Err(operands.invalid(format!("expected one output, found {outputs}")));
+    }
     if let Some(folded) = fold::fold(operator, operands)? {
         return Ok(folded);
     }
+    let lowered = lower_at_run_time(operator, operands)?;
+    fold::run_on_constants(lowered, operands)
+}
+
+fn lower_at_run_time(operator: Operator, operands: &Operands<'_>) -> Result<Lowered, BackendError> {
     match operator {
-        Operator::Add(activation) => add::lower(operands, activation),
         Operator::AveragePool2d(pool) => pool::lower_average(operands, &pool),
+        Operator::BatchMatMul { adjoint } => matrix::lower_batch(operands, adjoint),
         Operator::BatchToSpaceNd => space_batch::lower_batch_to_space(operands),
+        Operator::Binary(function, activation) => binary::lower(operands, function, activation),
+        Operator::Cast => quantize::lower_cast(operands),
         Operator::Concatenation { axis, activation } => {
             concatenation::lower(operands, axis, activation)
         }
         Operator::Conv2d(options) => convolution::lower(operands, &options),
+        Operator::DepthToSpace { block } => transpose::lower_depth_to_space(operands, block),
         Operator::DepthwiseConv2d(options) => depthwise_convolution::lower(operands, &options),
         Operator::Dequantize => quantize::lower_dequantize(operands),
-        Operator::Mean { keep_dims } => mean::lower(operands, keep_dims),
+        Operator::ExpandDims => layout::lower_expand_dims(operands),
+        Operator::Fill => layout::lower_fill(operands),
+        Operator::FullyConnected { activation, keep_dims } => {
+            matrix::lower_fully_connected(operands, activation, keep_dims)
+        }
+        Operator::Gather { axis, batch_dims } => slice::lower_gather(operands, axis, batch_dims),
+        Operator::L2Normalization(activation) => normalize::lower_l2(operands, activation),
+        Operator::LogSoftmax => softmax::lower_log(operands),
+        Operator::MaxPool2d(pool) => pool::lower_max(operands, &pool),
+        Operator::MirrorPad { symmetric } => pad::lower_mirror(operands, symmetric),
+        Operator::Pack { axis } => concatenation::lower_pack(operands, axis),
+        Operator::Pad => pad::lower(operands),
+        Operator::Prelu => binary::lower_prelu(operands),
         Operator::Quantize => quantize::lower_quantize(operands),
+        Operator::Reduce { function, keep_dims } => reduce::lower(operands, function, keep_dims),
         Operator::Reshape => layout::lower_reshape(operands),
-        Operator::ResizeBilinear {
-            align_corners,
-            half_pixel_centers,
-        } => resize::lower_bilinear(operands, align_corners, half_pixel_centers),
+        Operator::ResizeBilinear(alignment) => resize::lower_bilinear(operands, alignment),
+        Operator::ResizeNearestNeighbor(alignment) => {
+            resize::lower_nearest_neighbor(operands, alignment)
+        }
+        Operator::Slice => slice::lower_slice(operands),
         Operator::Softmax { beta } => softmax::lower(operands, beta),
         Operator::SpaceToBatchNd => space_batch::lower_space_to_batch(operands),
+        Operator::SpaceToDepth { block } => transpose::lower_space_to_depth(operands, block),
+        Operator::Split => slice::lower_split(operands),
+        Operator::SplitV => slice::lower_split_v(operands),
         Operator::Squeeze => layout::lower_squeeze(operands),
-        Operator::FloorMod
-        | Operator::Pack { .. }
-        | Operator::Shape
-        | Operator::StridedSlice(_)
-        | Operator::Sub(_) => Err(operands.unsupported("inputs that are not known in advance")),
+        Operator::StridedSlice(masks) => slice::lower_strided_slice(operands, masks),
+        Operator::Transpose => transpose::lower(operands),
+        Operator::TransposeConv(options) => transpose_convolution::lower(operands, &options),
+        Operator::Unary(function) => unary::lower(operands, function),
+        Operator::Unpack { axis } => slice::lower_unpack(operands, axis),
+        Operator::FloorMod | Operator::Shape => {
+            Err(operands.unsupported("inputs that are not known in advance"))
+        }
     }
+}
+
+/// The dimension that an axis names, if there is one; negative axes count from behind.
+pub(crate) fn dimension(axis: i64, rank: usize) -> Option<usize> {
+    let from_front = if axis < 0 { axis.checked_add(i64::try_from(rank).ok()?)? } else { axis };
+    usize::try_from(from_front).ok().filter(|&axis| axis < rank)
 }
 
 /// Whether both are floats.

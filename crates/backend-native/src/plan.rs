@@ -67,44 +67,33 @@ impl Plan {
             let Some(operator) = node.operator else {
                 return Err(crate::graph::unsupported(&node.name, "unknown options"));
             };
-            let operands = Operands {
-                node,
-                tensors: &tensors,
-                isa,
-            };
-            let lowered = ops::lower(operator, &operands)?;
-            let &[output] = &node.outputs[..] else {
-                return Err(
-                    operands.invalid(format!("expected one output, found {}", node.outputs.len()))
-                );
-            };
-            checked_element_count(&tensors[output].name, &lowered.shape)?;
-            tensors[output].shape = lowered.shape;
-            let reads: &[usize] = match &lowered.work {
-                Work::Constant(_) => &[],
-                Work::Alias(source) => std::slice::from_ref(source),
-                Work::Step { operands, .. } => operands,
-            };
-            if let Some(&early) = reads.iter().find(|&&tensor| !known[tensor]) {
-                return Err(invalid(format!(
-                    "{}: expected tensor {} to be computed before it is read",
-                    node.name, tensors[early].name
-                )));
-            }
-            known[output] = true;
-            match lowered.work {
-                Work::Constant(data) => tensors[output].data = Some(data),
-                Work::Alias(source) => {
-                    home[output] = home[source];
-                    let data = tensors[source].data.clone();
-                    tensors[output].data = data;
+            for (position, &output) in node.outputs.iter().enumerate() {
+                let operands = Operands { node, tensors: &tensors, position, isa };
+                let lowered = ops::lower(operator, &operands)?;
+                checked_element_count(&tensors[output].name, &lowered.shape)?;
+                tensors[output].shape = lowered.shape;
+                let reads: &[usize] = match &lowered.work {
+                    Work::Constant(_) => &[],
+                    Work::Alias(source) => std::slice::from_ref(source),
+                    Work::Step { operands, .. } => operands,
+                };
+                if let Some(&early) = reads.iter().find(|&&tensor| !known[tensor]) {
+                    return Err(invalid(format!(
+                        "{}: expected tensor {} to be computed before it is read",
+                        node.name, tensors[early].name
+                    )));
                 }
-                Work::Step { kernel, operands } => {
-                    drafts.push(Draft {
-                        kernel,
-                        operands,
-                        output,
-                    });
+                known[output] = true;
+                match lowered.work {
+                    Work::Constant(data) => tensors[output].data = Some(data),
+                    Work::Alias(source) => {
+                        home[output] = home[source];
+                        let data = tensors[source].data.clone();
+                        tensors[output].data = data;
+                    }
+                    Work::Step { kernel, operands } => {
+                        drafts.push(Draft { kernel, operands, output });
+                    }
                 }
             }
         }
@@ -188,10 +177,7 @@ impl<'a> Layout<'a> {
                 return Err(invalid(format!(
                     "tensor {}: expected FLOAT32, INT8 or UINT8 elements, found {}",
                     tensor.name,
-                    tensor
-                        .element
-                        .dtype()
-                        .map_or("others", |dtype| dtype.name())
+                    tensor.element.dtype().map_or("others", |dtype| dtype.name())
                 )));
             }
         };
@@ -207,10 +193,7 @@ impl<'a> Layout<'a> {
             _ => {}
         }
         self.places[self.home[index]].clone().ok_or_else(|| {
-            invalid(format!(
-                "tensor {}: expected to be computed before it is read",
-                tensor.name
-            ))
+            invalid(format!("tensor {}: expected to be computed before it is read", tensor.name))
         })
     }
 
@@ -224,10 +207,7 @@ impl<'a> Layout<'a> {
             indices
                 .iter()
                 .map(|&index| {
-                    Ok(Port {
-                        spec: tensors[index].spec()?,
-                        place: self.find(tensors, index)?,
-                    })
+                    Ok(Port { spec: tensors[index].spec()?, place: self.find(tensors, index)? })
                 })
                 .collect::<Result<Vec<_>, BackendError>>()
         };
@@ -279,11 +259,7 @@ fn take(sizes: &mut Vec<usize>, free: &mut Vec<usize>, len: usize) -> usize {
     let fitting = |slot: usize| {
         let size = sizes[slot];
         // Prefer the least of those large enough, then the largest of the others.
-        if size >= len {
-            (0, size - len)
-        } else {
-            (1, len - size)
-        }
+        if size >= len { (0, size - len) } else { (1, len - size) }
     };
     match (0..free.len()).min_by_key(|&position| fitting(free[position])) {
         Some(position) => {

@@ -53,7 +53,7 @@ struct SetArguments {
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
     #[command(flatten)]
-    changes: ChangeArguments,
+    changes: Box<ChangeArguments>,
 }
 
 /// An empty text takes the text out.
@@ -136,27 +136,21 @@ struct CutArguments {
 
 /// Runs one of the commands below `metadata`.
 pub(crate) fn run(arguments: &MetadataArguments, output: &mut impl Write) -> Result<(), Failure> {
-    let rewrite = |from: &Path,
-                   to: &Path,
-                   change: &dyn Fn(&[u8]) -> Result<Vec<u8>, MetadataError>|
-     -> Result<(), Failure> {
-        let model = load::model(Some(from))?;
-        save(to, &change(&model.data).map_err(image_embedder::Error::from)?)
-    };
-    match &arguments.command {
-        MetadataCommand::Show(arguments) => show(arguments, output),
+    let (model, output) = match &arguments.command {
+        MetadataCommand::Show(arguments) => return show(arguments, output),
         MetadataCommand::Set(SetArguments { model, output, changes }) => {
             let changes = changes.changes()?;
-            rewrite(model, output, &|model| edit_metadata(model, &changes))
+            (edit_metadata(&load::model(Some(model))?.data, &changes), output)
         }
         MetadataCommand::Strip(StripArguments { model, output }) => {
-            rewrite(model, output, &strip_metadata)
+            (strip_metadata(&load::model(Some(model))?.data), output)
         }
         MetadataCommand::Cut(CutArguments { model, at, output }) => {
             let tensor = at.parse().map_or(TensorSelector::Name(at), TensorSelector::Index);
-            rewrite(model, output, &|model| cut_at(model, tensor))
+            (cut_at(&load::model(Some(model))?.data, tensor), output)
         }
-    }
+    };
+    save(output, &model.map_err(image_embedder::Error::from)?)
 }
 
 /// Everything that `show` prints.

@@ -9,6 +9,9 @@ use crate::MetadataError;
 /// ```
 ///
 /// with `pixel` from 0 to 255, per channel. Source: `NormalizationOptions` of TFLite Metadata.
+///
+/// MediaPipe 1.2.2 does not run a model whose channels differ; the TensorFlow Lite Task Library
+/// does.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::exhaustive_structs, reason = "both fields are all there is to a normalisation")]
 pub struct NormalizationOptions {

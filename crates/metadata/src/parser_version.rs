@@ -21,7 +21,8 @@ const CUSTOM_METADATA: Version = (1, 5, 0);
 
 /// The largest version that any part of the metadata asks for, `1.0.0` if none does.
 ///
-/// Source: the version in which each part came into the metadata schema.
+/// Source: the rule of tflite-support 0.4.4's metadata populator, from the versions in which the
+/// parts came into the metadata schema.
 pub(crate) fn minimum_parser_version(metadata: &ModelMetadataT) -> String {
     let subgraphs = metadata.subgraph_metadata.iter().flatten().map(subgraph);
     let (major, minor, patch) =
@@ -54,17 +55,12 @@ fn tensor(tensor: &TensorMetadataT) -> Version {
     units.chain(content).chain([files(tensor.associated_files.as_ref())]).max().unwrap_or(BASE)
 }
 
+/// The populator does not look at the files of tokenizers.
 fn process_unit(unit: &ProcessUnitT) -> Version {
-    match &unit.options {
-        ProcessUnitOptionsT::BertTokenizerOptions(options) => {
-            TOKENIZERS.max(files(options.vocab_file.as_ref()))
-        }
-        ProcessUnitOptionsT::SentencePieceTokenizerOptions(options) => TOKENIZERS
-            .max(files(options.sentence_piece_model.as_ref()))
-            .max(files(options.vocab_file.as_ref())),
-        ProcessUnitOptionsT::RegexTokenizerOptions(options) => {
-            REGEX_TOKENIZER.max(files(options.vocab_file.as_ref()))
-        }
+    match unit.options {
+        ProcessUnitOptionsT::BertTokenizerOptions(_)
+        | ProcessUnitOptionsT::SentencePieceTokenizerOptions(_) => TOKENIZERS,
+        ProcessUnitOptionsT::RegexTokenizerOptions(_) => REGEX_TOKENIZER,
         _ => BASE,
     }
 }
@@ -147,7 +143,7 @@ mod tests {
         let bert = BertTokenizerOptionsT::default();
         assert_eq!(of_unit(ProcessUnitOptionsT::BertTokenizerOptions(bert)), "1.1.0");
         let bert = BertTokenizerOptionsT { vocab_file: Some(vec![file(5, Some("1"))]) };
-        assert_eq!(of_unit(ProcessUnitOptionsT::BertTokenizerOptions(bert)), "1.4.1");
+        assert_eq!(of_unit(ProcessUnitOptionsT::BertTokenizerOptions(bert)), "1.1.0");
         let regex = RegexTokenizerOptionsT::default();
         assert_eq!(of_unit(ProcessUnitOptionsT::RegexTokenizerOptions(regex)), "1.2.1");
         let audio = ContentPropertiesT::AudioProperties(AudioPropertiesT::default());

@@ -6,8 +6,8 @@ use std::io::{Cursor, Write};
 
 use image_embedder_metadata::{
     AssociatedFile, AssociatedFileKind, AssociatedFiles, ColorSpace, ImageSize, MetadataChanges,
-    MetadataError, ModelMetadata, NewFile, NormalizationOptions, TensorChanges, edit_metadata,
-    strip_metadata,
+    MetadataError, ModelMetadata, NewFile, NormalizationOptions, TensorChanges, cut_at,
+    edit_metadata, strip_metadata,
 };
 use image_embedder_schema::metadata::{
     BoundingBoxPropertiesT, ColorSpaceType, ContentPropertiesT, ContentT, CustomMetadataT,
@@ -425,7 +425,7 @@ fn damaged_models_never_panic() {
         (0..files.len(), prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6));
     let config =
         ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() };
-    let edited = std::cell::Cell::new(0);
+    let (edited, cut) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     proptest::test_runner::TestRunner::new(config)
         .run(&flips, |(file, flips)| {
             let mut bytes = files[file].clone();
@@ -440,8 +440,14 @@ fn damaged_models_never_panic() {
             if let Ok(written) = strip_metadata(&bytes) {
                 assert_eq!(ModelMetadata::from_model(&written), Ok(None));
             }
+            if let Ok(written) = cut_at(&bytes, "output0") {
+                let model = tables(&written);
+                assert_eq!(model.subgraphs.unwrap()[0].outputs.as_ref().unwrap().len(), 1);
+                cut.set(cut.get() + 1);
+            }
             Ok(())
         })
         .unwrap();
+    assert!(cut.get() > 100, "only {} could be cut", cut.get());
     assert!(edited.get() > 100, "only {} could be edited", edited.get());
 }

@@ -4,6 +4,7 @@
 use std::env;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use image_embedder_metadata::{
     AssociatedFile, AssociatedFileKind, ColorSpace, MetadataChanges, ModelMetadata, NewFile,
@@ -17,7 +18,6 @@ use image_embedder_schema::metadata::{
 use image_embedder_schema::tflite::read_model;
 use image_embedder_test_support::model;
 use image_embedder_test_support::model_builder::{PassThrough, TensorKind, normalized_rgb};
-use image_embedder_test_support::program;
 use serde_json::Value;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/read_models.py");
@@ -29,12 +29,11 @@ fn text(text: &str) -> Option<String> {
 }
 
 /// A change of everything that both packages look at.
-fn changes() -> MetadataChanges {
+fn changes(normalization: NormalizationOptions) -> MetadataChanges {
     let mut input = TensorChanges::default();
     input.name = text("photo");
     input.color_space = Some(ColorSpace::Rgb);
-    input.normalization =
-        Some(NormalizationOptions::per_channel([10.0, 20.0, 30.0], [2.0, 4.0, 8.0]));
+    input.normalization = Some(normalization);
     let mut output = TensorChanges::default();
     output.name = text("feature");
     output.files = vec![NewFile {
@@ -197,11 +196,17 @@ fn both_packages_read_what_is_written() {
 
     let classifier = fs::read(model("mobilenet_v1_0.25_224_quant.tflite")).unwrap();
     let bare = strip_metadata(&classifier).unwrap();
+    let changes = |mean: &[f32], std: &[f32]| {
+        changes(NormalizationOptions { mean: mean.to_vec(), std: std.to_vec() })
+    };
+    let changes = [changes(&[127.5], &[64.0]), changes(&[10.0, 20.0, 30.0], &[2.0, 4.0, 8.0])];
+    let [uniform, per_channel] = &changes;
     let run = [
-        ("float", edit_metadata(&float_model(), &changes()).unwrap(), 8),
-        ("float_unread", edit_metadata(&unread_model(), &changes()).unwrap(), 8),
-        ("classifier", edit_metadata(&classifier, &changes()).unwrap(), 224),
-        ("added", edit_metadata(&bare, &changes()).unwrap(), 224),
+        ("float", edit_metadata(&float_model(), uniform).unwrap(), 8),
+        ("per_channel", edit_metadata(&float_model(), per_channel).unwrap(), 8),
+        ("float_unread", edit_metadata(&unread_model(), uniform).unwrap(), 8),
+        ("classifier", edit_metadata(&classifier, uniform).unwrap(), 224),
+        ("added", edit_metadata(&bare, uniform).unwrap(), 224),
         ("cut", cut_at(&classifier, POOL).unwrap(), 224),
     ];
     for (name, bytes, side) in &run {
@@ -214,7 +219,7 @@ fn both_packages_read_what_is_written() {
         write(name, &edit_metadata(&model, &MetadataChanges::default()).unwrap());
     }
 
-    let output = program(python).arg(SCRIPT).arg(folder).output().unwrap();
+    let output = Command::new(python).arg(SCRIPT).arg(folder).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     let results: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -224,12 +229,22 @@ fn both_packages_read_what_is_written() {
         let written = &metadata["metadata"]["min_parser_version"];
         assert_eq!(written, &metadata["parser_version"], "{name}");
     }
-    for name in ["float", "float_unread", "classifier", "added"] {
-        check_description(&results[name], name == "classifier");
+    for name in ["float", "float_unread", "per_channel", "classifier", "added"] {
+        let channels = usize::from(name == "per_channel");
+        check_description(&results[name], &changes[channels], name == "classifier");
+        if !matches!(name, "classifier" | "added") {
+            check_pixels(&results[name]["task_library"], &changes[channels]);
+        }
+        if name != "per_channel" {
+            assert_eq!(results[name]["mediapipe"]["head_name"], "feature", "{name}");
+        }
     }
     for name in ["float", "float_unread"] {
-        check_pixels(&results[name]);
+        check_pixels(&results[name]["mediapipe"]["values"], uniform);
     }
+    // The metadata is read, but MediaPipe has no such normalisation.
+    let not_implemented = &results["per_channel"]["mediapipe"]["not_implemented"];
+    assert_eq!(not_implemented, "Per-channel image normalization is not available.");
     let labels = ModelMetadata::from_model(&classifier).unwrap().unwrap();
     assert_eq!(results["cut"]["metadata"]["name"], labels.name.unwrap());
     assert_eq!(results["cut"]["files"], serde_json::json!({}));
@@ -243,7 +258,11 @@ fn both_packages_read_what_is_written() {
     assert_eq!(results["added"]["task_library"], results["classifier"]["task_library"]);
 }
 
-fn check_description(result: &Value, has_labels: bool) {
+fn written_normalization(changes: &MetadataChanges) -> &NormalizationOptions {
+    changes.inputs[0].normalization.as_ref().unwrap()
+}
+
+fn check_description(result: &Value, changes: &MetadataChanges, has_labels: bool) {
     let metadata = &result["metadata"];
     let texts = [
         ("name", "an embedder"),
@@ -260,28 +279,26 @@ fn check_description(result: &Value, has_labels: bool) {
     assert_eq!(input["name"], "photo");
     assert_eq!(input["content"]["content_properties"]["color_space"], "RGB");
     let options = &input["process_units"][0]["options"];
-    assert_eq!(numbers(&options["mean"]), [10.0, 20.0, 30.0]);
-    assert_eq!(numbers(&options["std"]), [2.0, 4.0, 8.0]);
+    let floats = |name: &str| -> Vec<f32> {
+        numbers(&options[name]).into_iter().map(|number| number as f32).collect()
+    };
+    assert_eq!(&floats("mean"), &written_normalization(changes).mean);
+    assert_eq!(&floats("std"), &written_normalization(changes).std);
     assert_eq!(subgraph["output_tensor_metadata"][0]["name"], "feature");
-    assert_eq!(result["mediapipe"]["head_name"], "feature");
     let files = result["files"].as_object().unwrap();
     assert_eq!(files["words.txt"], "a\nb\n");
     assert_eq!(files.len(), 1 + usize::from(has_labels));
 }
 
 /// The model gives its input back: the normalisation that the packages read is the one written.
-fn check_pixels(result: &Value) {
-    let (mean, std) = ([10.0, 20.0, 30.0], [2.0, 4.0, 8.0]);
-    let expected: Vec<f64> = picture(8)
-        .iter()
-        .enumerate()
-        .map(|(index, pixel)| (f64::from(*pixel) - mean[index % 3]) / std[index % 3])
-        .collect();
-    for values in [&result["task_library"], &result["mediapipe"]["values"]] {
-        let values = numbers(values);
-        assert_eq!(values.len(), expected.len());
-        for (value, expected) in values.iter().zip(&expected) {
-            assert!((value - expected).abs() < 1e-5, "{value} is not {expected}");
-        }
+fn check_pixels(values: &Value, changes: &MetadataChanges) {
+    let (mean, std) = written_normalization(changes).channels().unwrap();
+    let pixels = picture(8);
+    let values = numbers(values);
+    assert_eq!(values.len(), pixels.len());
+    for (index, (value, pixel)) in values.iter().zip(pixels).enumerate() {
+        let channel = index % 3;
+        let expected = (f64::from(pixel) - f64::from(mean[channel])) / f64::from(std[channel]);
+        assert!((value - expected).abs() < 1e-5, "{value} is not {expected}");
     }
 }

@@ -236,7 +236,8 @@ impl Debian {
             // The standard library is written in unstable Rust; only this one build may use it.
             .env("RUSTC_BOOTSTRAP", "1")
             .env("__CARGO_DEFAULT_LIB_METADATA", STD_SOURCE)
-            .env("RUSTFLAGS", "-Zforce-unstable-if-unmarked -Cembed-bitcode=no --cap-lints=warn");
+            // Release builds are optimised across crates, for which the libraries need bitcode.
+            .env("RUSTFLAGS", "-Zforce-unstable-if-unmarked -Cembed-bitcode=yes --cap-lints=warn");
         process::run_logged(&mut cargo, &log)?;
 
         fs::create_dir_all(destination)

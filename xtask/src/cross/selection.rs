@@ -6,6 +6,12 @@ use crate::workspace::Member;
 /// The package with the command-line program.
 pub(super) const PROGRAM: &str = "image-embedder-cli";
 
+/// The features that [`PROGRAM`] is built with: the native engine, and the TensorFlow Lite library
+/// where a program can load one.
+pub(super) fn program_features(target: &Target) -> &'static str {
+    if target.is_static() { "native" } else { "native,tflite" }
+}
+
 /// Packages whose tests load the TensorFlow Lite library.
 const WITH_TFLITE: [&str; 2] =
     ["image-embedder-backend-tflite", "image-embedder-backend-conformance"];

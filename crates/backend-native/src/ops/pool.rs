@@ -1,44 +1,35 @@
-//! `AVERAGE_POOL_2D`.
+//! `AVERAGE_POOL_2D` and `MAX_POOL_2D`.
 
 use image_embedder_backend::BackendError;
 
 use crate::kernels::requantize::OutputRange;
-use crate::operator::Pool;
+use crate::operator::{Activation, Pool};
 use crate::ops::window::Axis;
 use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32};
 use crate::slots::{Inputs, Output, Scratch, ScratchSizes};
 
-pub(crate) fn lower_average(operands: &Operands<'_>, pool: &Pool) -> Result<Lowered, BackendError> {
+fn windows(operands: &Operands<'_>, pool: &Pool) -> Result<Windows, BackendError> {
     let [batch, height, width, channels] = operands.image(0)?;
     let axis = |input, index: usize| {
-        Axis::new(
-            pool.padding,
-            input,
-            pool.window[index],
-            pool.strides[index],
-            1,
+        Axis::new(pool.padding, input, pool.window[index], pool.strides[index], 1).ok_or_else(
+            || {
+                operands.invalid(format!(
+                    "expected a window within the input, found {} over {input}",
+                    pool.window[index]
+                ))
+            },
         )
-        .ok_or_else(|| {
-            operands.invalid(format!(
-                "expected a window within the input, found {} over {input}",
-                pool.window[index]
-            ))
-        })
     };
-    let windows = Windows {
-        batch,
-        rows: axis(height, 0)?,
-        columns: axis(width, 1)?,
-        channels,
-    };
-    let shape = vec![batch, windows.rows.output, windows.columns.output, channels];
+    Ok(Windows { batch, rows: axis(height, 0)?, columns: axis(width, 1)?, channels })
+}
+
+pub(crate) fn lower_average(operands: &Operands<'_>, pool: &Pool) -> Result<Lowered, BackendError> {
+    let windows = windows(operands, pool)?;
+    let shape = windows.shape();
     let (input, output) = (operands.input(0)?, operands.output()?);
     let image = vec![operands.input_index(0)?];
     if both_float32(input, output) {
-        let kernel = FloatAverage {
-            windows,
-            range: pool.activation.range(),
-        };
+        let kernel = FloatAverage { windows, range: pool.activation.range() };
         return Ok(Lowered::step(shape, kernel, image));
     }
     if both_bytes(input, output) {
@@ -58,6 +49,31 @@ pub(crate) fn lower_average(operands: &Operands<'_>, pool: &Pool) -> Result<Lowe
     Err(operands.unsupported_elements())
 }
 
+pub(crate) fn lower_max(operands: &Operands<'_>, pool: &Pool) -> Result<Lowered, BackendError> {
+    let windows = windows(operands, pool)?;
+    let (input, output) = (operands.input(0)?, operands.output()?);
+    let image = vec![operands.input_index(0)?];
+    let shape = windows.shape();
+    if both_float32(input, output) {
+        let kernel = FloatMax { windows, range: pool.activation.range() };
+        return Ok(Lowered::step(shape, kernel, image));
+    }
+    if both_bytes(input, output) {
+        operands.check_moves(input)?;
+        let range = match pool.activation {
+            Activation::None => (0, 255),
+            activation => {
+                let (scale, zero_point) = output.per_tensor()?;
+                let offset = output.element.byte_offset();
+                let range = OutputRange::new(scale, zero_point, offset, activation);
+                (range.clamp(i32::MIN / 2), range.clamp(i32::MAX / 2))
+            }
+        };
+        return Ok(Lowered::step(shape, ByteMax { windows, range }, image));
+    }
+    Err(operands.unsupported_elements())
+}
+
 /// Where the windows of a pooling lie.
 #[derive(Clone, Copy, Debug)]
 struct Windows {
@@ -68,6 +84,44 @@ struct Windows {
 }
 
 impl Windows {
+    /// The output's shape.
+    fn shape(&self) -> Vec<usize> {
+        vec![self.batch, self.rows.output, self.columns.output, self.channels]
+    }
+
+    /// Combines each input pixel under the window of each output pixel into that.
+    fn combine<T: Copy>(
+        &self,
+        input: &[T],
+        output: &mut [T],
+        least: T,
+        combine: impl Fn(T, T) -> T,
+    ) {
+        output.fill(least);
+        let channels = self.channels.max(1);
+        let mut results = output.chunks_exact_mut(channels);
+        for image in 0..self.batch {
+            for row in 0..self.rows.output {
+                for column in 0..self.columns.output {
+                    let Some(results) = results.next() else {
+                        return;
+                    };
+                    let taps = self.rows.inside(row);
+                    for y in taps.filter_map(|tap| self.rows.source(row, tap)) {
+                        let taps = self.columns.inside(column);
+                        for x in taps.filter_map(|tap| self.columns.source(column, tap)) {
+                            let from = ((image * self.rows.input + y) * self.columns.input + x)
+                                * self.channels;
+                            for (result, &value) in results.iter_mut().zip(&input[from..]) {
+                                *result = combine(*result, value);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// For every output pixel: adds each input pixel under its window to `sums`, then calls
     /// `finish(pixel, sums, number of input pixels)`.
     fn sum<T: Copy, S: Copy + Default>(
@@ -85,9 +139,7 @@ impl Windows {
                     let (rows, columns) = (self.rows.inside(row), self.columns.inside(column));
                     let count = rows.len() * columns.len();
                     for y in rows.filter_map(|tap| self.rows.source(row, tap)) {
-                        for x in columns
-                            .clone()
-                            .filter_map(|tap| self.columns.source(column, tap))
+                        for x in columns.clone().filter_map(|tap| self.columns.source(column, tap))
                         {
                             let from = ((image * self.rows.input + y) * self.columns.input + x)
                                 * self.channels;
@@ -113,10 +165,7 @@ struct FloatAverage {
 
 impl Kernel for FloatAverage {
     fn scratch(&self) -> ScratchSizes {
-        ScratchSizes {
-            float32: self.windows.channels,
-            ..ScratchSizes::default()
-        }
+        ScratchSizes { float32: self.windows.channels, ..ScratchSizes::default() }
     }
 
     fn run(
@@ -158,10 +207,7 @@ struct QuantizedAverage {
 
 impl Kernel for QuantizedAverage {
     fn scratch(&self) -> ScratchSizes {
-        ScratchSizes {
-            int32: self.windows.channels,
-            ..ScratchSizes::default()
-        }
+        ScratchSizes { int32: self.windows.channels, ..ScratchSizes::default() }
     }
 
     fn run(
@@ -183,6 +229,54 @@ impl Kernel for QuantizedAverage {
                 *result = self.range.clamp(mean - offset - self.zero_point);
             }
         });
+        Ok(())
+    }
+}
+
+/// The largest float under each window.
+#[derive(Debug)]
+struct FloatMax {
+    windows: Windows,
+    range: (f32, f32),
+}
+
+impl Kernel for FloatMax {
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        _scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let (input, output) = (inputs.float32(0)?, output.float32()?);
+        self.windows.combine(input, output, f32::NEG_INFINITY, f32::max);
+        let (least, largest) = self.range;
+        for result in output {
+            *result = result.max(least).min(largest);
+        }
+        Ok(())
+    }
+}
+
+/// The largest byte under each window.
+#[derive(Debug)]
+struct ByteMax {
+    windows: Windows,
+    range: (u8, u8),
+}
+
+impl Kernel for ByteMax {
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        _scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let (input, output) = (inputs.bytes(0)?, output.bytes()?);
+        self.windows.combine(input, output, 0, u8::max);
+        let (least, largest) = self.range;
+        for result in output {
+            *result = (*result).max(least).min(largest);
+        }
         Ok(())
     }
 }

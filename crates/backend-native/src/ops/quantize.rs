@@ -1,4 +1,4 @@
-//! `QUANTIZE` and `DEQUANTIZE`: between floats and bytes, and between quantisations.
+//! `QUANTIZE`, `DEQUANTIZE` and `CAST`: between floats and bytes, and between quantisations.
 
 use image_embedder_backend::BackendError;
 
@@ -7,6 +7,7 @@ use crate::kernels::requantize::{
     OutputRange, multiply_by_quantized_multiplier, quantize_multiplier,
 };
 use crate::operator::Activation;
+use crate::ops::unary::ByteTable;
 use crate::ops::{Kernel, Lowered, Operands};
 use crate::slots::{Inputs, Output, Scratch};
 
@@ -18,18 +19,10 @@ pub(crate) fn lower_quantize(operands: &Operands<'_>) -> Result<Lowered, Backend
         return Err(operands.unsupported_elements());
     }
     let (scale, zero_point) = output.per_tensor()?;
-    let range = OutputRange::new(
-        scale,
-        zero_point,
-        output.element.byte_offset(),
-        Activation::None,
-    );
+    let range = OutputRange::new(scale, zero_point, output.element.byte_offset(), Activation::None);
     match input.element {
         Element::Float32 => {
-            let kernel = QuantizeFloats {
-                factor: 1.0 / scale,
-                range,
-            };
+            let kernel = QuantizeFloats { factor: 1.0 / scale, range };
             Ok(Lowered::step(shape, kernel, vec![place]))
         }
         Element::Int8 | Element::UInt8 => {
@@ -49,7 +42,7 @@ pub(crate) fn lower_quantize(operands: &Operands<'_>) -> Result<Lowered, Backend
                     range.clamp(multiply_by_quantized_multiplier(centred, multiplier, shift))
                 };
             }
-            Ok(Lowered::step(shape, Requantize { table }, vec![place]))
+            Ok(Lowered::step(shape, ByteTable { table }, vec![place]))
         }
         _ => Err(operands.unsupported_elements()),
     }
@@ -74,6 +67,66 @@ pub(crate) fn lower_dequantize(operands: &Operands<'_>) -> Result<Lowered, Backe
     }
 }
 
+/// The same numbers in another type, whatever the quantisation of either.
+pub(crate) fn lower_cast(operands: &Operands<'_>) -> Result<Lowered, BackendError> {
+    let (input, output) = (operands.input(0)?, operands.output()?);
+    let shape = input.shape.clone();
+    let place = operands.input_index(0)?;
+    match (input.element, output.element, &input.data) {
+        (from, to, _) if from == to => Ok(Lowered::alias(shape, place)),
+        (Element::Float16, Element::Float32, Some(data @ Data::Float32(_))) => {
+            Ok(Lowered::constant(shape, data.clone()))
+        }
+        (Element::Int32, Element::Float32, Some(Data::Int32(values))) => {
+            let values = values.iter().map(|&value| value as f32).collect();
+            Ok(Lowered::constant(shape, Data::Float32(values)))
+        }
+        (Element::Int64, Element::Float32, Some(Data::Int64(values))) => {
+            let values = values.iter().map(|&value| value as f32).collect();
+            Ok(Lowered::constant(shape, Data::Float32(values)))
+        }
+        (Element::Int8 | Element::UInt8, Element::Float32, _) => {
+            let kernel = Dequantize { scale: 1.0, zero_point: -input.element.byte_offset() };
+            Ok(Lowered::step(shape, kernel, vec![place]))
+        }
+        (Element::Float32, Element::Int8 | Element::UInt8, _) => {
+            let zero = -output.element.byte_offset();
+            Ok(Lowered::step(shape, CutFloats { zero }, vec![place]))
+        }
+        (Element::Int8 | Element::UInt8, Element::Int8 | Element::UInt8, _) => {
+            // Both types wrap around, so what is held differs by one bit.
+            let mut table = Box::new([0; 256]);
+            for (entry, value) in table.iter_mut().zip(0u8..=255) {
+                *entry = value ^ 0x80;
+            }
+            Ok(Lowered::step(shape, ByteTable { table }, vec![place]))
+        }
+        _ => Err(operands.unsupported_elements()),
+    }
+}
+
+/// Floats without their fractions, as bytes; those beyond the range saturate.
+#[derive(Debug)]
+struct CutFloats {
+    /// The held byte that stands for 0.
+    zero: i32,
+}
+
+impl Kernel for CutFloats {
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        _scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let (input, output) = (inputs.float32(0)?, output.bytes()?);
+        for (result, &value) in output.iter_mut().zip(input) {
+            *result = (value as i32).saturating_add(self.zero).clamp(0, 255) as u8;
+        }
+        Ok(())
+    }
+}
+
 /// From one quantisation to another of the same type.
 ///
 /// ```text
@@ -83,9 +136,7 @@ pub(crate) fn lower_dequantize(operands: &Operands<'_>) -> Result<Lowered, Backe
 /// Source of the formula: XNNPACK, `qs8-vcvt`.
 fn rescale_as_xnnpack(centred: i32, factor: f32, zero_point: i32) -> u8 {
     let multiplier = (256.0 * factor).round_ties_even() as i32;
-    let scaled = (zero_point << 8)
-        .wrapping_add(128)
-        .wrapping_add(centred.wrapping_mul(multiplier));
+    let scaled = (zero_point << 8).wrapping_add(128).wrapping_add(centred.wrapping_mul(multiplier));
     (scaled >> 8).clamp(0, 255) as u8
 }
 
@@ -106,28 +157,6 @@ impl Kernel for QuantizeFloats {
         let (input, output) = (inputs.float32(0)?, output.bytes()?);
         for (result, value) in output.iter_mut().zip(input) {
             *result = self.range.quantize(value * self.factor);
-        }
-        Ok(())
-    }
-}
-
-/// From bytes to bytes, by table.
-#[derive(Debug)]
-struct Requantize {
-    /// The result for each held byte, from the least.
-    table: Box<[u8; 256]>,
-}
-
-impl Kernel for Requantize {
-    fn run(
-        &self,
-        inputs: Inputs<'_>,
-        output: Output<'_>,
-        _scratch: &mut Scratch,
-    ) -> Result<(), BackendError> {
-        let (input, output) = (inputs.bytes(0)?, output.bytes()?);
-        for (result, &value) in output.iter_mut().zip(input) {
-            *result = self.table[usize::from(value)];
         }
         Ok(())
     }

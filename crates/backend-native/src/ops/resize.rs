@@ -1,63 +1,107 @@
-//! `RESIZE_BILINEAR` of floats.
+//! `RESIZE_BILINEAR` and `RESIZE_NEAREST_NEIGHBOR`.
 
 use image_embedder_backend::BackendError;
 
+use crate::operator::Alignment;
+use crate::ops::selection::{every, lower_selection};
 use crate::ops::{Kernel, Lowered, Operands, both_float32};
 use crate::slots::{Inputs, Output, Scratch};
 
+/// The new height and width, above zero as the old ones are.
+fn new_size(operands: &Operands<'_>) -> Result<[usize; 2], BackendError> {
+    let [_, height, width, _] = operands.image(0)?;
+    let size = operands.integers(1)?;
+    let sizes: Option<Vec<usize>> =
+        size.iter().map(|&size| usize::try_from(size).ok().filter(|&size| size > 0)).collect();
+    match sizes.as_deref() {
+        Some(&[new_height, new_width]) if height > 0 && width > 0 => Ok([new_height, new_width]),
+        _ => Err(operands.invalid(format!(
+            "expected a height and a width above 0, found {size:?} for {height} x {width}"
+        ))),
+    }
+}
+
+/// The step between source places.
+fn step(from: usize, to: usize, alignment: Alignment) -> f32 {
+    if alignment.corners && to > 1 {
+        (from - 1) as f32 / (to - 1) as f32
+    } else {
+        from as f32 / to as f32
+    }
+}
+
 pub(crate) fn lower_bilinear(
     operands: &Operands<'_>,
-    align_corners: bool,
-    half_pixel_centers: bool,
+    alignment: Alignment,
 ) -> Result<Lowered, BackendError> {
     let [batch, height, width, channels] = operands.image(0)?;
-    let size = operands.integers(1)?;
-    let (Some(&new_height), Some(&new_width), 2) = (size.first(), size.get(1), size.len()) else {
-        return Err(operands.invalid(format!("expected a height and a width, found {size:?}")));
-    };
-    let axis = |from: usize, to: i64| {
-        usize::try_from(to)
-            .ok()
-            .filter(|&to| to > 0 && from > 0)
-            .map(|to| samples(from, to, align_corners, half_pixel_centers))
-            .ok_or_else(|| operands.invalid(format!("expected a size above 0, found {to}")))
-    };
+    let [new_height, new_width] = new_size(operands)?;
+    if alignment.corners && alignment.half_pixel_centers {
+        return Err(operands.invalid("expected aligned corners or half pixel centers, found both"));
+    }
     let kernel = ResizeBilinear {
         batch,
         height,
         width,
         channels,
-        rows: axis(height, new_height)?,
-        columns: axis(width, new_width)?,
+        rows: samples(height, new_height, alignment),
+        columns: samples(width, new_width, alignment),
     };
-    if !both_float32(operands.input(0)?, operands.output()?) {
-        return Err(operands.unsupported_elements());
+    let input = operands.input(0)?;
+    if !both_float32(input, operands.output()?) {
+        operands.check_moves(input)?;
     }
-    let shape = vec![batch, kernel.rows.len(), kernel.columns.len(), channels];
+    let shape = vec![batch, new_height, new_width, channels];
     Ok(Lowered::step(shape, kernel, vec![operands.input_index(0)?]))
+}
+
+pub(crate) fn lower_nearest_neighbor(
+    operands: &Operands<'_>,
+    alignment: Alignment,
+) -> Result<Lowered, BackendError> {
+    let [batch, height, width, channels] = operands.image(0)?;
+    let [new_height, new_width] = new_size(operands)?;
+    let row = width * channels;
+    let offsets = |from: usize, to: usize, stride: usize| {
+        let nearest = nearest(from, to, alignment);
+        nearest.into_iter().map(|index| index * stride).collect()
+    };
+    let offsets = vec![
+        every(batch, height * row),
+        offsets(height, new_height, row),
+        offsets(width, new_width, channels),
+        every(channels, 1),
+    ];
+    let shape = vec![batch, new_height, new_width, channels];
+    lower_selection(operands, 0, shape, offsets)
+}
+
+/// Source of the formula: TensorFlow Lite, `GetNearestNeighbor`.
+fn nearest(from: usize, to: usize, alignment: Alignment) -> Vec<usize> {
+    let step = step(from, to, alignment);
+    let offset = if alignment.half_pixel_centers { 0.5 } else { 0.0 };
+    (0..to)
+        .map(|index| {
+            let place = (index as f32 + offset) * step;
+            let place = if alignment.corners { place.round() } else { place.floor() };
+            (place as usize).min(from - 1)
+        })
+        .collect()
 }
 
 /// The two source indices of an output index, and the weight of the second.
 type Sample = (usize, usize, f32);
 
-/// Source of the formula: TensorFlow Lite, `ComputeInterpolationValues`.
-fn samples(from: usize, to: usize, align_corners: bool, half_pixel_centers: bool) -> Vec<Sample> {
-    let scale = if align_corners && to > 1 {
-        (from - 1) as f32 / (to - 1) as f32
-    } else {
-        from as f32 / to as f32
-    };
+/// Source of the formula: XNNPACK, `resize_bilinear2d`.
+fn samples(from: usize, to: usize, alignment: Alignment) -> Vec<Sample> {
+    let step = step(from, to, alignment);
+    let offset = if alignment.half_pixel_centers { 0.5 * step - 0.5 } else { 0.0 };
+    let last = (from - 1) as f32;
     (0..to)
         .map(|index| {
-            let place = if half_pixel_centers {
-                (index as f32 + 0.5) * scale - 0.5
-            } else {
-                index as f32 * scale
-            };
-            let floor = place.floor();
-            let lower = floor.max(0.0) as usize;
-            let upper = (place.ceil().max(0.0) as usize).min(from - 1);
-            (lower.min(from - 1), upper, place - floor)
+            let place = (index as f32 * step + offset).max(0.0).min(last);
+            let lower = (place as usize).min(from - 1);
+            (lower, (lower + 1).min(from - 1), place - lower as f32)
         })
         .collect()
 }
@@ -73,6 +117,34 @@ struct ResizeBilinear {
     columns: Vec<Sample>,
 }
 
+impl ResizeBilinear {
+    /// Calls `mix([top left, top right, bottom left, bottom right], across, down, result)` for
+    /// every output pixel.
+    fn each<T>(&self, input: &[T], output: &mut [T], mix: impl Fn([&[T]; 4], f32, f32, &mut [T])) {
+        let channels = self.channels;
+        let mut results = output.chunks_exact_mut(channels.max(1));
+        for image in 0..self.batch {
+            for &(top, bottom, down) in &self.rows {
+                let pixel = |y: usize, x: usize| {
+                    &input[((image * self.height + y) * self.width + x) * channels..][..channels]
+                };
+                for &(left, right, across) in &self.columns {
+                    let Some(result) = results.next() else {
+                        return;
+                    };
+                    let corners = [
+                        pixel(top, left),
+                        pixel(top, right),
+                        pixel(bottom, left),
+                        pixel(bottom, right),
+                    ];
+                    mix(corners, across, down, result);
+                }
+            }
+        }
+    }
+}
+
 impl Kernel for ResizeBilinear {
     fn run(
         &self,
@@ -80,35 +152,67 @@ impl Kernel for ResizeBilinear {
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (input, output) = (inputs.float32(0)?, output.float32()?);
-        let channels = self.channels;
-        let pixel = |image: usize, y: usize, x: usize| {
-            &input[((image * self.height + y) * self.width + x) * channels..][..channels]
-        };
-        let mut results = output.chunks_exact_mut(channels.max(1));
-        for image in 0..self.batch {
-            for &(top, bottom, down) in &self.rows {
-                for &(left, right, across) in &self.columns {
-                    let Some(result) = results.next() else {
-                        return Ok(());
+        match output {
+            Output::Float32(output) => {
+                let mix =
+                    |[a, b, c, d]: [&[f32]; 4], across: f32, down: f32, result: &mut [f32]| {
+                        let pairs = a.iter().zip(b).zip(c.iter().zip(d));
+                        for (result, ((a, b), (c, d))) in result.iter_mut().zip(pairs) {
+                            let top = a + (b - a) * across;
+                            let bottom = c + (d - c) * across;
+                            *result = top + (bottom - top) * down;
+                        }
                     };
-                    let corners = pixel(image, top, left)
-                        .iter()
-                        .zip(pixel(image, bottom, left))
-                        .zip(
-                            pixel(image, top, right)
-                                .iter()
-                                .zip(pixel(image, bottom, right)),
-                        );
-                    for (result, ((a, b), (c, d))) in result.iter_mut().zip(corners) {
-                        *result = a * (1.0 - down) * (1.0 - across)
-                            + b * down * (1.0 - across)
-                            + c * (1.0 - down) * across
-                            + d * down * across;
-                    }
-                }
+                self.each(inputs.float32(0)?, output, mix);
             }
+            Output::Bytes(output) => self.each(inputs.bytes(0)?, output, mix_bytes),
         }
         Ok(())
+    }
+}
+
+/// Mixes bytes by weights in units of 2^-11, rounding half up.
+///
+/// Source of the formula: XNNPACK, `s8-ibilinear`.
+fn mix_bytes([a, b, c, d]: [&[u8]; 4], across: f32, down: f32, result: &mut [u8]) {
+    let weight = |share: f32| (share * 2048.0).round_ties_even() as i32;
+    let (across, down) = (weight(across), weight(down));
+    let pairs = a.iter().zip(b).zip(c.iter().zip(d));
+    for (result, ((&a, &b), (&c, &d))) in result.iter_mut().zip(pairs) {
+        let [a, b, c, d] = [a, b, c, d].map(i32::from);
+        let top = (a << 11) + (b - a) * across;
+        let bottom = (c << 11) + (d - c) * across;
+        // A weighted mean of bytes is a byte.
+        *result = (((top << 11) + (bottom - top) * down + (1 << 21)) >> 22) as u8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEGACY: Alignment = Alignment { corners: false, half_pixel_centers: false };
+    const CORNERS: Alignment = Alignment { corners: true, half_pixel_centers: false };
+    const CENTERS: Alignment = Alignment { corners: false, half_pixel_centers: true };
+
+    #[test]
+    fn samples_lie_where_the_alignment_says() {
+        assert_eq!(samples(2, 4, LEGACY), [(0, 1, 0.0), (0, 1, 0.5), (1, 1, 0.0), (1, 1, 0.0)]);
+        assert_eq!(samples(3, 2, CORNERS), [(0, 1, 0.0), (2, 2, 0.0)]);
+        assert_eq!(samples(2, 4, CENTERS), [(0, 1, 0.0), (0, 1, 0.25), (0, 1, 0.75), (1, 1, 0.0)]);
+    }
+
+    #[test]
+    fn nearest_neighbours_follow_the_alignment() {
+        assert_eq!(nearest(2, 5, LEGACY), [0, 0, 0, 1, 1]);
+        assert_eq!(nearest(4, 3, CORNERS), [0, 2, 3]);
+        assert_eq!(nearest(4, 2, CENTERS), [1, 3]);
+    }
+
+    #[test]
+    fn bytes_mix_to_their_weighted_mean() {
+        let mut result = [0; 2];
+        mix_bytes([&[0, 255], &[100, 255], &[200, 255], &[40, 255]], 0.5, 0.25, &mut result);
+        assert_eq!(result, [68, 255]);
     }
 }

@@ -66,7 +66,10 @@ def main():
             picture = numpy.frombuffer(pixels.read_bytes(), numpy.uint8)
             picture = picture.reshape(height, width, 3).copy()
             result["task_library"] = with_task_library(path, picture)
-            result["mediapipe"] = with_mediapipe(path, picture)
+            try:
+                result["mediapipe"] = with_mediapipe(path, picture)
+            except NotImplementedError as error:
+                result["mediapipe"] = {"not_implemented": str(error)}
         results[path.stem] = result
     json.dump(results, sys.stdout)
 

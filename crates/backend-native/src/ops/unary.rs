@@ -1,0 +1,381 @@
+//! Functions of one element, such as `LOGISTIC` and `HARD_SWISH`: loops over floats, tables over
+//! bytes.
+
+use image_embedder_backend::BackendError;
+
+use crate::graph::Element;
+use crate::kernels::requantize::{
+    OutputRange, multiply_by_quantized_multiplier, quantize_multiplier,
+};
+use crate::operator::{Activation, Unary};
+use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32};
+use crate::slots::{Inputs, Output, Scratch};
+
+pub(crate) fn lower(operands: &Operands<'_>, function: Unary) -> Result<Lowered, BackendError> {
+    let (input, output) = (operands.input(0)?, operands.output()?);
+    let shape = input.shape.clone();
+    let places = vec![operands.input_index(0)?];
+    if both_float32(input, output) {
+        return Ok(Lowered::step(shape, FloatUnary { function }, places));
+    }
+    if both_bytes(input, output) {
+        let quantization = Quantizations {
+            input: input.per_tensor()?,
+            output: output.per_tensor()?,
+            element: input.element,
+        };
+        let table = table(function, &quantization).ok_or_else(|| {
+            let ((from, from_zero), (to, to_zero)) = (quantization.input, quantization.output);
+            operands.unsupported(format!(
+                "bytes of scale {from} and held zero point {from_zero} to scale {to} and held \
+                 zero point {to_zero}"
+            ))
+        })?;
+        return Ok(Lowered::step(shape, ByteTable { table }, places));
+    }
+    Err(operands.unsupported_elements())
+}
+
+/// A function of floats.
+#[derive(Debug)]
+struct FloatUnary {
+    function: Unary,
+}
+
+impl Kernel for FloatUnary {
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        _scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        fn each(input: &[f32], output: &mut [f32], function: impl Fn(f32) -> f32) {
+            for (result, &value) in output.iter_mut().zip(input) {
+                *result = function(value);
+            }
+        }
+        let (input, output) = (inputs.float32(0)?, output.float32()?);
+        match self.function {
+            Unary::Abs => each(input, output, f32::abs),
+            Unary::Ceil => each(input, output, f32::ceil),
+            Unary::Clamp(activation) => {
+                let (least, largest) = activation.range();
+                each(input, output, |value| value.max(least).min(largest));
+            }
+            Unary::Elu => each(input, output, elu),
+            Unary::Exp => each(input, output, f32::exp),
+            Unary::Floor => each(input, output, f32::floor),
+            Unary::Gelu { approximate: true } => each(input, output, approximate_gelu),
+            Unary::Gelu { approximate: false } => each(input, output, gelu),
+            Unary::HardSwish => {
+                each(input, output, |value| value * ((value + 3.0).clamp(0.0, 6.0) * (1.0 / 6.0)))
+            }
+            Unary::LeakyRelu { alpha } => {
+                each(input, output, |value| if value < 0.0 { value * alpha } else { value })
+            }
+            Unary::Log => each(input, output, f32::ln),
+            Unary::Logistic => each(input, output, logistic),
+            Unary::Neg => each(input, output, |value| -value),
+            Unary::Round => each(input, output, f32::round_ties_even),
+            Unary::Rsqrt => each(input, output, |value| 1.0 / value.sqrt()),
+            Unary::Sqrt => each(input, output, f32::sqrt),
+            Unary::Square => each(input, output, |value| value * value),
+            Unary::Tanh => each(input, output, f32::tanh),
+        }
+        Ok(())
+    }
+}
+
+fn elu(value: f32) -> f32 {
+    if value.is_sign_negative() { value.exp_m1() } else { value }
+}
+
+/// The logistic function, from the side where the exponential stays small.
+fn logistic(value: f32) -> f32 {
+    let tail = 1.0 / (1.0 + value.abs().exp());
+    if value.is_sign_negative() { tail } else { 1.0 - tail }
+}
+
+/// ```text
+/// x / 2 * (1 + erf(x / sqrt(2)))
+/// ```
+///
+/// The error function is that of Abramowitz and Stegun, 7.1.26, exact to 1.5e-7.
+fn gelu(value: f32) -> f32 {
+    const TERMS: [f32; 5] = [0.254_829_6, -0.284_496_74, 1.421_413_8, -1.453_152_1, 1.061_405_4];
+    let place = value.abs() * std::f32::consts::FRAC_1_SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * place);
+    let polynomial = TERMS.iter().rev().fold(0.0, |sum, term| (sum + term) * t);
+    let half_tail = 0.5 * polynomial * (-place * place).exp();
+    value * if value < 0.0 { half_tail } else { 1.0 - half_tail }
+}
+
+/// ```text
+/// x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))
+/// ```
+fn approximate_gelu(value: f32) -> f32 {
+    let factor = std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2;
+    0.5 * value * (1.0 + (factor * (value + 0.044_715 * value * value * value)).tanh())
+}
+
+/// The scales and held zero points of both sides, and their type.
+#[derive(Clone, Copy, Debug)]
+struct Quantizations {
+    input: (f32, i32),
+    output: (f32, i32),
+    element: Element,
+}
+
+impl Quantizations {
+    /// The result for each held byte, given its distance from the zero point.
+    fn each(&self, result: impl Fn(i32) -> u8) -> Box<[u8; 256]> {
+        let mut table = Box::new([0; 256]);
+        for (entry, value) in table.iter_mut().zip(0..) {
+            *entry = result(value - self.input.1);
+        }
+        table
+    }
+
+    /// A function of real values, its results rounded half to even.
+    ///
+    /// Source of the formula: XNNPACK, operators by lookup table.
+    fn real_as_xnnpack(&self, function: impl Fn(f32) -> f32) -> Box<[u8; 256]> {
+        let ((input_scale, _), (scale, zero_point)) = (self.input, self.output);
+        let inverse = 1.0 / scale;
+        self.each(|centred| {
+            let result = function(centred as f32 * input_scale) * inverse;
+            // Beyond 32 bits the conversion saturates, and so does the byte.
+            (result.round_ties_even() as i32).saturating_add(zero_point).clamp(0, 255) as u8
+        })
+    }
+
+    /// A function of real values, its results rounded half away from zero.
+    ///
+    /// Source of the formula: TensorFlow Lite, `LUTPopulate`.
+    fn real(&self, function: impl Fn(f32) -> f32) -> Box<[u8; 256]> {
+        let ((input_scale, _), (scale, zero_point)) = (self.input, self.output);
+        let inverse = 1.0 / scale;
+        self.each(|centred| {
+            let result = (function(input_scale * centred as f32) * inverse).round();
+            (result as i32).saturating_add(zero_point).clamp(0, 255) as u8
+        })
+    }
+
+    fn range(&self, activation: Activation) -> OutputRange {
+        let (scale, zero_point) = self.output;
+        OutputRange::new(scale, zero_point, self.element.byte_offset(), activation)
+    }
+
+    /// The output's scale over the input's, as fixed point.
+    fn rescale(&self, value: i32) -> i32 {
+        if self.input.0 == self.output.0 {
+            return value;
+        }
+        let (multiplier, shift) = quantize_multiplier(f64::from(self.input.0 / self.output.0));
+        multiply_by_quantized_multiplier(value, multiplier, shift)
+    }
+}
+
+/// The results of a function of bytes; `None` if TensorFlow Lite has none for such bytes.
+fn table(function: Unary, quantizations: &Quantizations) -> Option<Box<[u8; 256]>> {
+    let ((input_scale, _), (scale, zero_point)) = (quantizations.input, quantizations.output);
+    let is_signed = quantizations.element == Element::Int8;
+    let range = quantizations.range(Activation::None);
+    Some(match function {
+        Unary::Abs if is_signed => {
+            quantizations.each(|centred| range.clamp(quantizations.rescale(centred.abs())))
+        }
+        Unary::Clamp(activation) => {
+            let range = quantizations.range(activation);
+            quantizations.each(|centred| range.clamp(quantizations.rescale(centred)))
+        }
+        Unary::Elu if is_signed => quantizations.real_as_xnnpack(elu),
+        Unary::Exp if is_signed => quantizations.real(f32::exp),
+        Unary::Gelu { approximate: true } => quantizations.real(approximate_gelu),
+        Unary::Gelu { approximate: false } => quantizations.real(gelu),
+        Unary::HardSwish => {
+            let hard_swish = HardSwish::new(input_scale, scale)?;
+            quantizations.each(|centred| range.clamp(hard_swish.apply(centred)))
+        }
+        Unary::LeakyRelu { alpha } => leaky_relu(quantizations, alpha),
+        // Both sides fix the range of these results.
+        Unary::Logistic if (scale, zero_point) == (1.0 / 256.0, 0) => {
+            quantizations.real_as_xnnpack(logistic)
+        }
+        Unary::Tanh if (scale, zero_point) == (1.0 / 128.0, 128) => {
+            quantizations.real_as_xnnpack(f32::tanh)
+        }
+        _ => return None,
+    })
+}
+
+/// Leaky rectification.
+///
+/// ```text
+/// result = zero_point + mulhrs((input_zero - value) << 7, lrint(-256 * factor))
+/// mulhrs(a, b) = (a * b + 2^14) >> 15
+/// ```
+///
+/// Source of the formulas: XNNPACK, `qs8-vlrelu`; for factors that it does not take, TensorFlow
+/// Lite's builtin `LeakyRelu`.
+fn leaky_relu(quantizations: &Quantizations, alpha: f32) -> Box<[u8; 256]> {
+    let ((input_scale, _), (scale, _)) = (quantizations.input, quantizations.output);
+    let range = quantizations.range(Activation::None);
+    let positive = input_scale / scale;
+    let negative = positive * alpha;
+    let (least, most) = (2f32.powi(-8), 2f32.powi(7));
+    let xnnpack_takes = (least..=most).contains(&positive)
+        && (-(most - 2f32.powi(-9))..=most).contains(&negative)
+        && negative.abs() >= least;
+    if xnnpack_takes {
+        let multiplier = |factor: f32| (-256.0 * factor).round_ties_even() as i32;
+        let (positive, negative) = (multiplier(positive), multiplier(negative));
+        return quantizations.each(|centred| {
+            let multiplier = if centred > 0 { positive } else { negative };
+            range.clamp((-(centred << 7) * multiplier + (1 << 14)) >> 15)
+        });
+    }
+    let (positive_multiplier, positive_shift) = quantize_multiplier(f64::from(positive));
+    let (magnitude, negative_shift) = quantize_multiplier(f64::from(negative.abs()));
+    let negative_multiplier = if alpha < 0.0 { -magnitude } else { magnitude };
+    quantizations.each(|centred| {
+        let (multiplier, shift) = if centred >= 0 {
+            (positive_multiplier, positive_shift)
+        } else {
+            (negative_multiplier, negative_shift)
+        };
+        range.clamp(multiply_by_quantized_multiplier(centred, multiplier, shift))
+    })
+}
+
+/// Hard swish in 16-bit fixed point.
+///
+/// Source of the formula: TensorFlow Lite's builtin `HardSwish`, as XNNPACK has none for bytes.
+#[derive(Clone, Copy, Debug)]
+struct HardSwish {
+    output: (i16, i32),
+    reluish: (i16, i32),
+}
+
+impl HardSwish {
+    /// Inputs are widened by this many bits.
+    const SHIFT: u32 = 7;
+
+    fn new(input_scale: f32, output_scale: f32) -> Option<Self> {
+        let fixed_point = |factor: f32| {
+            let (multiplier, exponent) = quantize_multiplier(f64::from(factor));
+            // To 16 bits, rounding half up and saturating.
+            let narrowed = (multiplier.saturating_add(1 << 15) >> 16).min(i32::from(i16::MAX));
+            (narrowed as i16, exponent)
+        };
+        let widened_scale = input_scale / (1 << Self::SHIFT) as f32;
+        let output = fixed_point(widened_scale / output_scale);
+        let reluish = fixed_point(widened_scale / (3.0 / 32768.0));
+        // The result is shifted to the right.
+        (output.1 <= 0).then_some(Self { output, reluish })
+    }
+
+    /// The result relative to the zero point.
+    fn apply(&self, centred: i32) -> i32 {
+        let widened = saturate(centred << Self::SHIFT);
+        let preshifted = rounding_high_product(widened, self.output.0);
+        let (multiplier, exponent) = self.reluish;
+        let mut reluish = widened;
+        if exponent > 0 {
+            reluish = saturating_shift_left(reluish, exponent - 1);
+        }
+        reluish = rounding_high_product(reluish, multiplier);
+        if exponent > 0 {
+            reluish = saturating_shift_left(reluish, 1);
+        }
+        if exponent < 0 {
+            reluish = rounding_shift_right(reluish, -exponent);
+        }
+        // From -1 to 1 to 0 to 1.
+        let gate = ((i32::from(reluish) + (1 << 15)) >> 1) as i16;
+        let product = i32::from(gate) * i32::from(preshifted);
+        let high = saturate(product / (1 << 15));
+        i32::from(rounding_shift_right(high, -self.output.1))
+    }
+}
+
+fn saturate(value: i32) -> i16 {
+    value.clamp(i16::MIN.into(), i16::MAX.into()) as i16
+}
+
+fn saturating_shift_left(value: i16, bits: i32) -> i16 {
+    let factor = 1i64.checked_shl(bits.cast_unsigned()).unwrap_or(i64::MAX);
+    let shifted = i64::from(value).saturating_mul(factor);
+    shifted.clamp(i16::MIN.into(), i16::MAX.into()) as i16
+}
+
+/// Twice the product's upper half, rounded half away from zero.
+fn rounding_high_product(a: i16, b: i16) -> i16 {
+    let product = i32::from(a) * i32::from(b);
+    let nudge = if product >= 0 { 1 << 14 } else { 1 - (1 << 14) };
+    saturate((product + nudge) / (1 << 15))
+}
+
+/// Rounded half away from zero.
+fn rounding_shift_right(value: i16, bits: i32) -> i16 {
+    if bits > 15 {
+        return 0;
+    }
+    let value = i32::from(value);
+    let mask = (1 << bits) - 1;
+    let threshold = (mask >> 1) + i32::from(value < 0);
+    ((value >> bits) + i32::from(value & mask > threshold)) as i16
+}
+
+/// A function of bytes, by table.
+#[derive(Debug)]
+pub(crate) struct ByteTable {
+    /// The result for each held byte, from the least.
+    pub(crate) table: Box<[u8; 256]>,
+}
+
+impl Kernel for ByteTable {
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        _scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let (input, output) = (inputs.bytes(0)?, output.bytes()?);
+        for (result, &value) in output.iter_mut().zip(input) {
+            *result = self.table[usize::from(value)];
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gelu_is_that_of_tables() {
+        // From tables of the normal distribution: x * Phi(x).
+        for (value, expected) in [
+            (-3.0, -0.004_049_69),
+            (-1.0, -0.158_655_25),
+            (0.0, 0.0),
+            (0.5, 0.345_731_23),
+            (2.0, 1.954_499_7),
+        ] {
+            assert!((gelu(value) - expected).abs() < 5e-7, "{value}: {}", gelu(value));
+            assert!((approximate_gelu(value) - expected).abs() < 5e-4, "{value}");
+        }
+    }
+
+    #[test]
+    fn hard_swish_of_bytes_is_near_that_of_floats() {
+        let hard_swish = HardSwish::new(8.0 / 255.0, 5.0 / 255.0).unwrap();
+        for centred in -128..128 {
+            let value = centred as f32 * 8.0 / 255.0;
+            let expected = value * (value + 3.0).clamp(0.0, 6.0) / 6.0 * 255.0 / 5.0;
+            let found = hard_swish.apply(centred) as f32;
+            assert!((found - expected).abs() <= 1.0, "{centred}: {found}, {expected}");
+        }
+    }
+}
