@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use image_embedder_backend::{BackendError, Session, TensorSpec, TensorView, TensorViewMut};
+use image_embedder_backend::{
+    BackendError, Session, TensorSpec, TensorView, TensorViewMut, check_inputs, check_outputs,
+    resized_shapes,
+};
 
 use crate::aligned::AlignedVec;
 use crate::graph::Graph;
@@ -130,29 +133,7 @@ impl Session for NativeSession {
     }
 
     fn resize_input(&mut self, index: usize, shape: &[usize]) -> Result<(), BackendError> {
-        let count = self.inputs.len();
-        let spec = self
-            .inputs
-            .get(index)
-            .ok_or(BackendError::NoSuchTensor { index, count })?;
-        let fits = spec.dimensions.len() == shape.len()
-            && spec
-                .dimensions
-                .iter()
-                .zip(shape)
-                .all(|(dimension, &size)| dimension.is_dynamic() || dimension.size() == size);
-        if !fits {
-            return Err(BackendError::ShapeMismatch {
-                tensor: spec.name.clone(),
-                expected: spec.to_string(),
-                found: shape.to_vec(),
-            });
-        }
-        let mut shapes: Vec<_> = self.inputs.iter().map(TensorSpec::shape).collect();
-        if shapes[index] == shape {
-            return Ok(());
-        }
-        shapes[index] = shape.to_vec();
+        let Some(shapes) = resized_shapes(&self.inputs, index, shape)? else { return Ok(()) };
         let plan = Plan::new(&self.graph, &shapes, self.isa)?;
         *self = Self::new(self.graph.clone(), Arc::new(plan), self.isa);
         Ok(())
@@ -163,14 +144,8 @@ impl Session for NativeSession {
         inputs: &[TensorView<'_>],
         outputs: &mut [TensorViewMut<'_>],
     ) -> Result<(), BackendError> {
-        check_count("inputs", self.inputs.len(), inputs.len())?;
-        check_count("outputs", self.outputs.len(), outputs.len())?;
-        for (spec, view) in self.inputs.iter().zip(inputs) {
-            spec.check_view(view.dtype(), view.byte_size())?;
-        }
-        for (spec, view) in self.outputs.iter().zip(&*outputs) {
-            spec.check_view(view.dtype(), view.byte_size())?;
-        }
+        check_inputs(&self.inputs, inputs)?;
+        check_outputs(&self.outputs, outputs)?;
         for (index, view) in inputs.iter().enumerate() {
             self.fill(index, view)?;
         }
@@ -181,17 +156,5 @@ impl Session for NativeSession {
             self.read(index, view)?;
         }
         Ok(())
-    }
-}
-
-fn check_count(side: &'static str, expected: usize, found: usize) -> Result<(), BackendError> {
-    if expected == found {
-        Ok(())
-    } else {
-        Err(BackendError::TensorCount {
-            side,
-            expected,
-            found,
-        })
     }
 }

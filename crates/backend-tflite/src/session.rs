@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use image_embedder_backend::{
-    BackendError, Dimension, Session, TensorSpec, TensorView, TensorViewMut,
+    BackendError, Session, TensorSpec, TensorView, TensorViewMut, check_count, check_inputs,
+    resized_shapes,
 };
 
 use crate::interpreter::{Interpreter, InterpreterSettings, LoadedModel, Side};
@@ -46,34 +47,7 @@ impl Session for TfliteSession {
     }
 
     fn resize_input(&mut self, index: usize, shape: &[usize]) -> Result<(), BackendError> {
-        let count = self.inputs.len();
-        let input = self
-            .inputs
-            .get(index)
-            .ok_or(BackendError::NoSuchTensor { index, count })?;
-        let fits = input.dimensions.len() == shape.len()
-            && input
-                .dimensions
-                .iter()
-                .zip(shape)
-                .all(|(dimension, &size)| match dimension {
-                    Dimension::Fixed(fixed) => *fixed == size,
-                    Dimension::Dynamic(_) => size > 0,
-                });
-        if !fits {
-            return Err(BackendError::ShapeMismatch {
-                tensor: input.name.clone(),
-                expected: shape_text(&input.dimensions),
-                found: shape.to_vec(),
-            });
-        }
-        let mut shapes: Vec<Vec<usize>> = self.inputs.iter().map(TensorSpec::shape).collect();
-        if shapes.get(index).is_some_and(|present| present == shape) {
-            return Ok(());
-        }
-        if let Some(present) = shapes.get_mut(index) {
-            *present = shape.to_vec();
-        }
+        let Some(shapes) = resized_shapes(&self.inputs, index, shape)? else { return Ok(()) };
         // The library cannot go back after a failed layout, so the new shape gets a new
         // interpreter and this session keeps its own until that one works.
         let interpreter = Interpreter::new(Arc::clone(&self.loaded), self.settings, &shapes)?;
@@ -86,11 +60,8 @@ impl Session for TfliteSession {
         inputs: &[TensorView<'_>],
         outputs: &mut [TensorViewMut<'_>],
     ) -> Result<(), BackendError> {
-        check_count("inputs", self.inputs.len(), inputs.len())?;
+        check_inputs(&self.inputs, inputs)?;
         check_count("outputs", self.outputs.len(), outputs.len())?;
-        for (spec, view) in self.inputs.iter().zip(inputs) {
-            spec.check_view(view.dtype(), view.byte_size())?;
-        }
         for (spec, view) in self.outputs.iter().zip(outputs.iter()) {
             // The size of an open output may follow from values, so it is checked after the run.
             let open = spec
@@ -120,27 +91,4 @@ impl Session for TfliteSession {
         }
         Ok(())
     }
-}
-
-fn check_count(side: &'static str, expected: usize, found: usize) -> Result<(), BackendError> {
-    if expected == found {
-        return Ok(());
-    }
-    Err(BackendError::TensorCount {
-        side,
-        expected,
-        found,
-    })
-}
-
-/// The shape as `1x?x?x3`.
-fn shape_text(dimensions: &[Dimension]) -> String {
-    let sizes: Vec<String> = dimensions
-        .iter()
-        .map(|dimension| match dimension {
-            Dimension::Fixed(size) => size.to_string(),
-            Dimension::Dynamic(_) => String::from("?"),
-        })
-        .collect();
-    sizes.join("x")
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use image_embedder_backend::{BackendError, DType, Session, TensorSpec, TensorView, TensorViewMut};
+use image_embedder_backend::{
+    BackendError, DType, Session, TensorSpec, TensorView, TensorViewMut, check_count, check_inputs,
+    check_outputs, resized_shapes,
+};
 use tract_tflite::internal::{TypedSimplePlan, TypedSimpleState};
 use tract_tflite::prelude::{DatumType, TValue, TVec, Tensor};
 
@@ -55,21 +58,8 @@ impl Session for TractSession {
     }
 
     fn resize_input(&mut self, index: usize, shape: &[usize]) -> Result<(), BackendError> {
-        let count = self.inputs.len();
-        let input = self
-            .inputs
-            .get(index)
-            .ok_or(BackendError::NoSuchTensor { index, count })?;
-        let present = input.shape();
-        if present == shape {
-            return Ok(());
-        }
-        let sizes: Vec<String> = present.iter().map(usize::to_string).collect();
-        Err(BackendError::ShapeMismatch {
-            tensor: input.name.clone(),
-            expected: sizes.join("x"),
-            found: shape.to_vec(),
-        })
+        // tract fixes every dimension when it loads a model, so only the present shape is left.
+        resized_shapes(&self.inputs, index, shape).map(|_| ())
     }
 
     fn run(
@@ -77,14 +67,8 @@ impl Session for TractSession {
         inputs: &[TensorView<'_>],
         outputs: &mut [TensorViewMut<'_>],
     ) -> Result<(), BackendError> {
-        check_count("inputs", self.inputs.len(), inputs.len())?;
-        check_count("outputs", self.outputs.len(), outputs.len())?;
-        for (spec, view) in self.inputs.iter().zip(inputs) {
-            spec.check_view(view.dtype(), view.byte_size())?;
-        }
-        for (spec, view) in self.outputs.iter().zip(outputs.iter()) {
-            spec.check_view(view.dtype(), view.byte_size())?;
-        }
+        check_inputs(&self.inputs, inputs)?;
+        check_outputs(&self.outputs, outputs)?;
         let mut state = match self.state.take() {
             Some(state) => state,
             None => new_state(&self.plan)?,
@@ -107,17 +91,6 @@ impl Session for TractSession {
         self.state = Some(state);
         Ok(())
     }
-}
-
-fn check_count(side: &'static str, expected: usize, found: usize) -> Result<(), BackendError> {
-    if expected == found {
-        return Ok(());
-    }
-    Err(BackendError::TensorCount {
-        side,
-        expected,
-        found,
-    })
 }
 
 fn unknown_view(dtype: DType) -> BackendError {

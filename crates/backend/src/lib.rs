@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod check;
 mod dtype;
 mod error;
 mod model;
@@ -23,6 +24,7 @@ mod session;
 mod tensor;
 
 pub use backend::Backend;
+pub use check::{check_count, check_inputs, check_outputs, resized_shapes};
 pub use dtype::DType;
 pub use error::BackendError;
 pub use model::Model;

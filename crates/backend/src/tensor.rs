@@ -59,6 +59,18 @@ impl TensorSpec {
         self.dimensions.iter().map(|dimension| dimension.size()).collect()
     }
 
+    /// The shape as `1x?x?x3`, with `?` for a dynamic dimension, or `scalar`.
+    pub fn shape_text(&self) -> String {
+        let size = |dimension: &Dimension| match dimension {
+            Dimension::Fixed(size) => size.to_string(),
+            Dimension::Dynamic(_) => "?".to_owned(),
+        };
+        match self.dimensions.len() {
+            0 => "scalar".to_owned(),
+            _ => self.dimensions.iter().map(size).collect::<Vec<_>>().join("x"),
+        }
+    }
+
     /// Number of elements; `None` if it overflows.
     pub fn element_count(&self) -> Option<usize> {
         self.dimensions
@@ -99,20 +111,7 @@ impl TensorSpec {
 impl fmt::Display for TensorSpec {
     /// As `name: UINT8 1x224x224x3`, with `?` for a dynamic dimension.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} ", self.name, self.dtype)?;
-        if self.dimensions.is_empty() {
-            return f.write_str("scalar");
-        }
-        for (index, dimension) in self.dimensions.iter().enumerate() {
-            if index > 0 {
-                f.write_str("x")?;
-            }
-            match dimension {
-                Dimension::Fixed(size) => write!(f, "{size}")?,
-                Dimension::Dynamic(_) => f.write_str("?")?,
-            }
-        }
-        Ok(())
+        write!(f, "{}: {} {}", self.name, self.dtype, self.shape_text())
     }
 }
 

@@ -85,24 +85,12 @@ pub(crate) fn lower(
             "{input_channels} input channels for a filter of {filter_channels}"
         )));
     }
-    let axis = |input, window, index: usize| {
-        Axis::new(
-            options.padding,
-            input,
-            window,
-            options.strides[index],
-            options.dilations[index],
-        )
-        .ok_or_else(|| {
-            operands.invalid(format!(
-                "expected a window within the input, found {window} over {input}"
-            ))
-        })
-    };
+    let [rows, columns] =
+        window_axes(operands, options, [height, width], [window_height, window_width])?;
     let geometry = Geometry {
         batch,
-        rows: axis(height, window_height, 0)?,
-        columns: axis(width, window_width, 1)?,
+        rows,
+        columns,
         input_channels,
         output_channels,
     };
@@ -164,6 +152,24 @@ pub(crate) fn lower(
         }
         _ => Err(operands.unsupported_elements()),
     }
+}
+
+/// The rows and columns of a convolution's windows.
+pub(super) fn window_axes(
+    operands: &Operands<'_>,
+    options: &Convolution,
+    input: [usize; 2],
+    window: [usize; 2],
+) -> Result<[Axis; 2], BackendError> {
+    let axis = |index: usize| {
+        let (input, window) = (input[index], window[index]);
+        let (stride, dilation) = (options.strides[index], options.dilations[index]);
+        Axis::new(options.padding, input, window, stride, dilation).ok_or_else(|| {
+            operands
+                .invalid(format!("expected a window within the input, found {window} over {input}"))
+        })
+    };
+    Ok([axis(0)?, axis(1)?])
 }
 
 /// The data of constant float input `index`.
@@ -446,12 +452,11 @@ impl ByteWindows {
 #[inline(always)]
 fn copy_run(from: &[u8], to: &mut [u8], run: usize) {
     const SHORT: usize = 16;
-    if run <= SHORT {
-        if let (Some(from), Some(to)) = (from.first_chunk::<SHORT>(), to.first_chunk_mut::<SHORT>())
-        {
-            *to = *from;
-            return;
-        }
+    if run <= SHORT
+        && let (Some(from), Some(to)) = (from.first_chunk::<SHORT>(), to.first_chunk_mut::<SHORT>())
+    {
+        *to = *from;
+        return;
     }
     to[..run].copy_from_slice(&from[..run]);
 }

@@ -9,8 +9,9 @@ use crate::kernels::depthwise_bytes::{
 use crate::kernels::depthwise_f32::DepthwiseFloats;
 use crate::kernels::dynamic_range::quantize_by_range;
 use crate::operator::Convolution;
-use crate::ops::convolution::{ByteWeights, Requantization, float_bias, float_constant};
-use crate::ops::window::Axis;
+use crate::ops::convolution::{
+    ByteWeights, Requantization, float_bias, float_constant, window_axes,
+};
 use crate::ops::{Kernel, Lowered, Operands, both_bytes};
 use crate::slots::{Inputs, Output, Scratch, ScratchSizes};
 
@@ -30,24 +31,12 @@ pub(crate) fn lower(
             operands.input(1)?.shape
         )));
     }
-    let axis = |input, window, index: usize| {
-        Axis::new(
-            options.padding,
-            input,
-            window,
-            options.strides[index],
-            options.dilations[index],
-        )
-        .ok_or_else(|| {
-            operands.invalid(format!(
-                "expected a window within the input, found {window} over {input}"
-            ))
-        })
-    };
+    let [rows, columns] =
+        window_axes(operands, options, [height, width], [window_height, window_width])?;
     let geometry = DepthwiseGeometry {
         batch,
-        rows: axis(height, window_height, 0)?,
-        columns: axis(width, window_width, 1)?,
+        rows,
+        columns,
         input_channels,
         multiplier: output_channels / input_channels,
     };

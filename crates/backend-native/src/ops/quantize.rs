@@ -31,18 +31,29 @@ pub(crate) fn lower_quantize(operands: &Operands<'_>) -> Result<Lowered, Backend
                 // Held zero points are equal: so are all held bytes.
                 return Ok(Lowered::alias(shape, place));
             }
-            let mut table = Box::new([0; 256]);
-            for (entry, value) in table.iter_mut().zip(0..=255) {
-                let centred = value - input_zero_point;
-                *entry = if input.element == output.element {
-                    rescale_as_xnnpack(centred, input_scale / scale, zero_point)
-                } else {
-                    let (multiplier, shift) =
-                        quantize_multiplier(f64::from(input_scale) / f64::from(scale));
-                    range.clamp(multiply_by_quantized_multiplier(centred, multiplier, shift))
-                };
+            let table = |result: &dyn Fn(i32) -> u8| {
+                let mut table = Box::new([0; 256]);
+                for (entry, value) in table.iter_mut().zip(0..=255) {
+                    *entry = result(value - input_zero_point);
+                }
+                table
+            };
+            if input.element == output.element {
+                let factor = input_scale / scale;
+                let table = table(&|centred| rescale_as_xnnpack(centred, factor, zero_point));
+                return Ok(Lowered::step(shape, ByteTable { table }, vec![place]));
             }
-            Ok(Lowered::step(shape, ByteTable { table }, vec![place]))
+            let (multiplier, shift) =
+                quantize_multiplier(f64::from(input_scale) / f64::from(scale));
+            let kernel = Retype {
+                vectors: table(&|centred| {
+                    range.clamp(multiply_half_up(centred, multiplier, shift))
+                }),
+                rest: table(&|centred| {
+                    range.clamp(multiply_by_quantized_multiplier(centred, multiplier, shift))
+                }),
+            };
+            Ok(Lowered::step(shape, kernel, vec![place]))
         }
         _ => Err(operands.unsupported_elements()),
     }
@@ -138,6 +149,44 @@ fn rescale_as_xnnpack(centred: i32, factor: f32, zero_point: i32) -> u8 {
     let multiplier = (256.0 * factor).round_ties_even() as i32;
     let scaled = (zero_point << 8).wrapping_add(128).wrapping_add(centred.wrapping_mul(multiplier));
     (scaled >> 8).clamp(0, 255) as u8
+}
+
+/// Multiplies by a fixed-point multiplier, rounding halves up twice.
+fn multiply_half_up(value: i32, multiplier: i32, shift: i32) -> i32 {
+    let (left, right) = (shift.max(0), (-shift).max(0));
+    let product = i64::from(value.wrapping_shl(left.cast_unsigned())) * i64::from(multiplier);
+    let high = (product + (1 << 30)) >> 31;
+    ((high + ((1 << right) >> 1)) >> right) as i32
+}
+
+/// From signed to unsigned bytes or back, with another quantisation.
+///
+/// Source of the formula: TensorFlow Lite's builtin `Requantize`, whose vector code rounds halves
+/// up and whose scalar code, which takes what is left of the last sixteen, away from zero.
+#[derive(Debug)]
+struct Retype {
+    /// The result for each held byte, from the least, in whole vectors.
+    vectors: Box<[u8; 256]>,
+    /// The same behind them.
+    rest: Box<[u8; 256]>,
+}
+
+impl Kernel for Retype {
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        _scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        const LANES: usize = 16;
+        let (input, output) = (inputs.bytes(0)?, output.bytes()?);
+        let in_vectors = input.len() / LANES * LANES;
+        for (index, (result, &value)) in output.iter_mut().zip(input).enumerate() {
+            let table = if index < in_vectors { &self.vectors } else { &self.rest };
+            *result = table[usize::from(value)];
+        }
+        Ok(())
+    }
 }
 
 /// From floats to bytes.

@@ -17,7 +17,8 @@ pub(crate) fn lower(
 ) -> Result<Lowered, BackendError> {
     let (input, output) = (operands.input(0)?, operands.output()?);
     let mut is_reduced = vec![false; input.shape.len()];
-    for axis in operands.integers(1)? {
+    let axes = operands.integers(1)?;
+    for &axis in &axes {
         is_reduced[operands.axis(axis, input.shape.len())?] = true;
     }
     let (shape, reducer) = Reducer::new(&input.shape, &is_reduced, keep_dims);
@@ -38,8 +39,10 @@ pub(crate) fn lower(
             Ok(Lowered::step(shape, ByteExtreme { is_maximum, reducer }, places))
         }
         Reduction::Mean | Reduction::Sum => {
-            // XNNPACK has the mean over the height and width of images, or the width alone.
+            // XNNPACK has the mean over the height and width of images, or the width alone, and
+            // leaves axes that are counted from the last to TensorFlow Lite.
             let is_image_mean = function == Reduction::Mean
+                && axes.iter().all(|&axis| axis >= 0)
                 && (is_reduced == [false, true, true, false]
                     || is_reduced == [false, false, true, false]);
             let scaling = Scaling::new(input, output, function, is_image_mean, &reducer)
@@ -332,7 +335,7 @@ mod tests {
         assert_eq!(sums(&[2, 3], &[false, true]), [3, 12]);
         assert_eq!(sums(&[2, 3], &[true, true]), [15]);
         assert_eq!(sums(&[2, 3], &[false, false]), [0, 1, 2, 3, 4, 5]);
-        assert_eq!(sums(&[2, 2, 2], &[true, false, true]), [0 + 1 + 4 + 5, 2 + 3 + 6 + 7]);
+        assert_eq!(sums(&[2, 2, 2], &[true, false, true]), [10, 18]);
         assert_eq!(sums(&[1, 2, 1, 2], &[false, true, false, false]), [2, 4]);
         assert_eq!(sums(&[], &[]), [0]);
     }

@@ -342,10 +342,10 @@ fn lay_out_quad(task: &Task<'_>, row: usize, channel: usize, target: &mut [[u8; 
         let mut pixels = [outside; PLACES];
         for (place, pixel) in pixels.iter_mut().enumerate() {
             let column = (index * PLACES + place).wrapping_sub(geometry.columns.padding);
-            if column < columns {
-                if let Some(bytes) = row[column * channels + channel..].first_chunk::<QUAD>() {
-                    *pixel = load_u8x64(bytes);
-                }
+            if column < columns
+                && let Some(bytes) = row[column * channels + channel..].first_chunk::<QUAD>()
+            {
+                *pixel = load_u8x64(bytes);
             }
         }
         let [a, b, c, d] = pixels;
