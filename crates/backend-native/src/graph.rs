@@ -124,11 +124,9 @@ impl Tensor {
     /// The one scale and zero point of a tensor quantised as a whole.
     pub(crate) fn per_tensor(&self) -> Result<(f32, i32), BackendError> {
         match &self.quantization {
-            Some(AffineQuantization {
-                scales,
-                zero_points,
-                ..
-            }) if scales.len() == 1 => Ok((scales[0], zero_points[0])),
+            Some(AffineQuantization { scales, zero_points, .. }) if scales.len() == 1 => {
+                Ok((scales[0], zero_points[0]))
+            }
             Some(AffineQuantization { scales, .. }) => Err(invalid(format!(
                 "tensor {}: expected one scale, found {}",
                 self.name,
@@ -143,10 +141,7 @@ impl Tensor {
 
     pub(crate) fn spec(&self) -> Result<TensorSpec, BackendError> {
         let dtype = self.element.dtype().ok_or_else(|| {
-            invalid(format!(
-                "tensor {}: its element type cannot be an input or output",
-                self.name
-            ))
+            invalid(format!("tensor {}: its element type cannot be an input or output", self.name))
         })?;
         let dimensions = self
             .shape
@@ -164,12 +159,7 @@ impl Tensor {
             .per_tensor()
             .ok()
             .map(|(scale, zero)| Quantization::new(scale, zero + self.element.byte_offset()));
-        Ok(TensorSpec::new(
-            self.name.clone(),
-            dtype,
-            dimensions,
-            quantization,
-        ))
+        Ok(TensorSpec::new(self.name.clone(), dtype, dimensions, quantization))
     }
 
     /// The data as whole numbers, if the tensor is a constant of them.
@@ -192,10 +182,8 @@ impl Graph {
                 None => error.to_string(),
             })
         })?;
-        let subgraph = model
-            .subgraphs()
-            .first()
-            .ok_or_else(|| invalid("expected a subgraph, found none"))?;
+        let subgraph =
+            model.subgraphs().first().ok_or_else(|| invalid("expected a subgraph, found none"))?;
         let codes: Vec<_> = model.operator_codes().iter().collect();
         let buffers = model.buffers();
         let mut tensors = Vec::with_capacity(subgraph.tensors().len());
@@ -215,15 +203,12 @@ impl Graph {
             tensors.push(read_tensor(&tensor, data)?);
         }
         let check = |index: i32, what: &str| {
-            usize::try_from(index)
-                .ok()
-                .filter(|&index| index < tensors.len())
-                .ok_or_else(|| {
-                    invalid(format!(
-                        "{what}: expected a tensor index below {}, found {index}",
-                        tensors.len()
-                    ))
-                })
+            usize::try_from(index).ok().filter(|&index| index < tensors.len()).ok_or_else(|| {
+                invalid(format!(
+                    "{what}: expected a tensor index below {}, found {index}",
+                    tensors.len()
+                ))
+            })
         };
         let mut nodes = Vec::with_capacity(subgraph.operators().len());
         for operator in subgraph.operators().iter() {
@@ -238,13 +223,7 @@ impl Graph {
             let inputs = operator
                 .inputs()
                 .iter()
-                .map(|index| {
-                    if index == -1 {
-                        Ok(None)
-                    } else {
-                        check(index, &name).map(Some)
-                    }
-                })
+                .map(|index| if index == -1 { Ok(None) } else { check(index, &name).map(Some) })
                 .collect::<Result<_, _>>()?;
             let outputs = operator
                 .outputs()
@@ -259,18 +238,11 @@ impl Graph {
             });
         }
         let ends = |list: image_embedder_schema::List<'_, i32>, what| {
-            list.iter()
-                .map(|index| check(index, what))
-                .collect::<Result<Vec<_>, _>>()
+            list.iter().map(|index| check(index, what)).collect::<Result<Vec<_>, _>>()
         };
         let inputs = ends(subgraph.inputs(), "subgraph inputs")?;
         let outputs = ends(subgraph.outputs(), "subgraph outputs")?;
-        Ok(Self {
-            tensors,
-            nodes,
-            inputs,
-            outputs,
-        })
+        Ok(Self { tensors, nodes, inputs, outputs })
     }
 }
 
@@ -283,20 +255,15 @@ fn constant_bytes<'a>(
         return Ok(buffer.data().bytes());
     }
     let start = usize::try_from(buffer.offset()).ok();
-    let end = start
-        .zip(usize::try_from(buffer.size()).ok())
-        .and_then(|(a, b)| a.checked_add(b));
-    start
-        .zip(end)
-        .and_then(|(start, end)| file.get(start..end))
-        .ok_or_else(|| {
-            invalid(format!(
-                "expected a buffer inside the {} bytes of the file, found {} bytes at {}",
-                file.len(),
-                buffer.size(),
-                buffer.offset()
-            ))
-        })
+    let end = start.zip(usize::try_from(buffer.size()).ok()).and_then(|(a, b)| a.checked_add(b));
+    start.zip(end).and_then(|(start, end)| file.get(start..end)).ok_or_else(|| {
+        invalid(format!(
+            "expected a buffer inside the {} bytes of the file, found {} bytes at {}",
+            file.len(),
+            buffer.size(),
+            buffer.offset()
+        ))
+    })
 }
 
 fn read_tensor(tensor: &tflite::Tensor<'_>, bytes: &[u8]) -> Result<Tensor, BackendError> {
@@ -307,42 +274,21 @@ fn read_tensor(tensor: &tflite::Tensor<'_>, bytes: &[u8]) -> Result<Tensor, Back
         .iter()
         .map(|size| {
             usize::try_from(size).map_err(|_| {
-                invalid(format!(
-                    "tensor {name}: expected sizes of at least 0, found {size}"
-                ))
+                invalid(format!("tensor {name}: expected sizes of at least 0, found {size}"))
             })
         })
         .collect::<Result<_, _>>()?;
     checked_element_count(&name, &shape)?;
-    let dynamic: Vec<bool> = tensor
-        .shape_signature()
-        .iter()
-        .map(|size| size == -1)
-        .collect();
-    let dynamic = if dynamic.len() == shape.len() {
-        dynamic
-    } else {
-        Vec::new()
-    };
+    let dynamic: Vec<bool> = tensor.shape_signature().iter().map(|size| size == -1).collect();
+    let dynamic = if dynamic.len() == shape.len() { dynamic } else { Vec::new() };
     let quantization = match tensor.quantization() {
         Some(parameters) if !parameters.scale().is_empty() => {
             Some(read_quantization(&name, element, &parameters)?)
         }
         _ => None,
     };
-    let data = if bytes.is_empty() {
-        None
-    } else {
-        read_data(&name, element, &shape, bytes)?
-    };
-    Ok(Tensor {
-        name,
-        element,
-        shape,
-        dynamic,
-        quantization,
-        data,
-    })
+    let data = if bytes.is_empty() { None } else { read_data(&name, element, &shape, bytes)? };
+    Ok(Tensor { name, element, shape, dynamic, quantization, data })
 }
 
 /// The number of elements of a shape, bounded by [`MAX_ELEMENTS`].
@@ -364,13 +310,8 @@ fn read_quantization(
     parameters: &tflite::QuantizationParameters<'_>,
 ) -> Result<AffineQuantization, BackendError> {
     let scales: Vec<f32> = parameters.scale().iter().collect();
-    if let Some(scale) = scales
-        .iter()
-        .find(|scale| !scale.is_finite() || **scale < 0.0)
-    {
-        return Err(invalid(format!(
-            "tensor {name}: expected a positive scale, found {scale}"
-        )));
+    if let Some(scale) = scales.iter().find(|scale| !scale.is_finite() || **scale < 0.0) {
+        return Err(invalid(format!("tensor {name}: expected a positive scale, found {scale}")));
     }
     let stored: Vec<i64> = parameters.zero_point().iter().collect();
     let zero_points = match stored.len() {
@@ -393,21 +334,16 @@ fn read_quantization(
                 _ => i32::try_from(zero).is_ok(),
             };
             // The test above makes the narrowing exact.
-            fits.then_some(zero as i32 - element.byte_offset())
-                .ok_or_else(|| {
-                    invalid(format!(
-                        "tensor {name}: expected a zero point in the range of {}, found {zero}",
-                        element.name()
-                    ))
-                })
+            fits.then_some(zero as i32 - element.byte_offset()).ok_or_else(|| {
+                invalid(format!(
+                    "tensor {name}: expected a zero point in the range of {}, found {zero}",
+                    element.name()
+                ))
+            })
         })
         .collect::<Result<_, _>>()?;
     let dimension = usize::try_from(parameters.quantized_dimension()).unwrap_or(0);
-    Ok(AffineQuantization {
-        scales,
-        zero_points,
-        dimension,
-    })
+    Ok(AffineQuantization { scales, zero_points, dimension })
 }
 
 fn read_data(
@@ -417,12 +353,7 @@ fn read_data(
     bytes: &[u8],
 ) -> Result<Option<Data>, BackendError> {
     fn numbers<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Arc<[T]> {
-        bytes
-            .as_chunks::<N>()
-            .0
-            .iter()
-            .map(|chunk| read(*chunk))
-            .collect()
+        bytes.as_chunks::<N>().0.iter().map(|chunk| read(*chunk)).collect()
     }
     let Some(dtype) = element.dtype() else {
         return Ok(None);
@@ -447,9 +378,7 @@ fn read_data(
 
 /// An error about the model's content.
 pub(crate) fn invalid(reason: impl Into<String>) -> BackendError {
-    BackendError::InvalidModel {
-        reason: reason.into(),
-    }
+    BackendError::InvalidModel { reason: reason.into() }
 }
 
 /// An error about an operand that an operator of the engine does not take.

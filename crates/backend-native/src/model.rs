@@ -21,17 +21,11 @@ pub(crate) struct NativeModel {
 
 impl NativeModel {
     pub(crate) fn new(graph: Graph, isa: Isa) -> Result<Self, BackendError> {
-        let shapes: Vec<_> = graph
-            .inputs
-            .iter()
-            .map(|&index| graph.tensors[index].shape.clone())
-            .collect();
+        let shapes: Vec<_> =
+            graph.inputs.iter().map(|&index| graph.tensors[index].shape.clone()).collect();
         let plan = Plan::new(&graph, &shapes, isa)?;
         let specs = |ports: &[crate::plan::Port]| {
-            ports
-                .iter()
-                .map(|port| port.spec.clone())
-                .collect::<Vec<_>>()
+            ports.iter().map(|port| port.spec.clone()).collect::<Vec<_>>()
         };
         Ok(Self {
             inputs: specs(&plan.inputs),
@@ -53,10 +47,6 @@ impl Model for NativeModel {
     }
 
     fn session(&self) -> Result<Box<dyn Session>, BackendError> {
-        Ok(Box::new(NativeSession::new(
-            self.graph.clone(),
-            self.plan.clone(),
-            self.isa,
-        )))
+        Ok(Box::new(NativeSession::new(self.graph.clone(), self.plan.clone(), self.isa)))
     }
 }

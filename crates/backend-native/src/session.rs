@@ -33,11 +33,7 @@ impl NativeSession {
             inputs: plan.inputs.iter().map(|port| port.spec.clone()).collect(),
             outputs: plan.outputs.iter().map(|port| port.spec.clone()).collect(),
             slots: Slots {
-                float32: plan
-                    .float32_slots
-                    .iter()
-                    .map(|&len| AlignedVec::new(len))
-                    .collect(),
+                float32: plan.float32_slots.iter().map(|&len| AlignedVec::new(len)).collect(),
                 bytes: plan.byte_slots.iter().map(|&len| AlignedVec::new(len)).collect(),
             },
             scratch: Scratch::new(plan.scratch),
@@ -66,10 +62,7 @@ impl NativeSession {
 
     fn read(&self, index: usize, view: &mut TensorViewMut<'_>) -> Result<(), BackendError> {
         let port = &self.plan.outputs[index];
-        let inputs = Inputs {
-            slots: &self.slots,
-            places: std::slice::from_ref(&port.place),
-        };
+        let inputs = Inputs { slots: &self.slots, places: std::slice::from_ref(&port.place) };
         match view {
             TensorViewMut::Float32(values) => values.copy_from_slice(inputs.float32(0)?),
             TensorViewMut::UInt8(values) => values.copy_from_slice(inputs.bytes(0)?),
@@ -91,10 +84,7 @@ fn run_step(step: &Step, slots: &mut Slots, scratch: &mut Scratch) -> Result<(),
             let mut slot = std::mem::take(slots.float32.get_mut(index).ok_or_else(misplaced)?);
             let result = match slot.get_mut(..len) {
                 Some(output) => step.kernel.run(
-                    Inputs {
-                        slots,
-                        places: &step.inputs,
-                    },
+                    Inputs { slots, places: &step.inputs },
                     Output::Float32(output),
                     scratch,
                 ),
@@ -107,10 +97,7 @@ fn run_step(step: &Step, slots: &mut Slots, scratch: &mut Scratch) -> Result<(),
             let mut slot = std::mem::take(slots.bytes.get_mut(index).ok_or_else(misplaced)?);
             let result = match slot.get_mut(..len) {
                 Some(output) => step.kernel.run(
-                    Inputs {
-                        slots,
-                        places: &step.inputs,
-                    },
+                    Inputs { slots, places: &step.inputs },
                     Output::Bytes(output),
                     scratch,
                 ),

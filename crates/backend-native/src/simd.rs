@@ -30,10 +30,7 @@ impl SimdLevel {
 
     /// The levels that this processor has, from the plainest.
     pub fn available() -> Vec<Self> {
-        Self::ALL
-            .into_iter()
-            .filter(|level| level.is_available())
-            .collect()
+        Self::ALL.into_iter().filter(|level| level.is_available()).collect()
     }
 
     /// Whether this processor has the level.

@@ -89,12 +89,9 @@ impl<'a> Inputs<'a> {
     /// The bytes of input `index`.
     pub(crate) fn bytes(&self, index: usize) -> Result<&'a [u8], BackendError> {
         match self.places.get(index) {
-            Some(Place::Bytes { index, len }) => self
-                .slots
-                .bytes
-                .get(*index)
-                .and_then(|slot| slot.get(..*len))
-                .ok_or_else(misplaced),
+            Some(Place::Bytes { index, len }) => {
+                self.slots.bytes.get(*index).and_then(|slot| slot.get(..*len)).ok_or_else(misplaced)
+            }
             Some(Place::ConstantBytes(values)) => Ok(values),
             _ => Err(misplaced()),
         }

@@ -1,6 +1,8 @@
 //! Sums of two byte tensors in fixed point.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 
 use crate::kernels::requantize::OutputRange;
@@ -54,8 +56,10 @@ impl AddBytes {
     pub(crate) fn add(&self, a: &[u8], b: &[u8], output: &mut [u8]) {
         match self.isa {
             #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(token) => avx2::add(token, self, a, b, output),
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(token) => avx512::add(token, self, a, b, output),
-            _ => self.add_scalar(a, b, output),
+            Isa::Scalar => self.add_scalar(a, b, output),
         }
     }
 
@@ -82,11 +86,14 @@ mod tests {
         let b: Vec<u8> = (0..1000).map(|index| (index * 13 % 251) as u8).collect();
         let mut cases = 0;
         for level in SimdLevel::available() {
-            for (scales, zeros) in [((0.7, 0.4), (128, 3)), ((200.0, 0.01), (0, 255)), ((0.001, 0.002), (77, 128))] {
+            for (scales, zeros) in
+                [((0.7, 0.4), (128, 3)), ((200.0, 0.01), (0, 255)), ((0.001, 0.002), (77, 128))]
+            {
                 for activation in [Activation::None, Activation::Relu6] {
                     let range = OutputRange::new(0.05, 120, -128, activation);
                     let isa = Isa::new(level).unwrap();
-                    let sum = AddBytes::new(isa, (scales.0, zeros.0), (scales.1, zeros.1), range).unwrap();
+                    let sum = AddBytes::new(isa, (scales.0, zeros.0), (scales.1, zeros.1), range)
+                        .unwrap();
                     for len in [0, 1, 15, 16, 17, 64, 1000] {
                         let (mut found, mut expected) = (vec![0; len], vec![0; len]);
                         sum.add(&a[..len], &b[..len], &mut found);

@@ -1,6 +1,8 @@
 //! Depthwise convolutions of bytes, packed once for an instruction set.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 mod scalar;
 
@@ -94,6 +96,8 @@ pub(crate) struct DepthwiseBytes {
 enum Packed {
     Scalar(scalar::Weights),
     #[cfg(target_arch = "x86_64")]
+    Avx2(crate::simd::x86_64::Avx2, avx2::Weights),
+    #[cfg(target_arch = "x86_64")]
     Avx512(crate::simd::x86_64::Avx512Vnni, avx512::Weights),
 }
 
@@ -117,23 +121,24 @@ impl DepthwiseBytes {
     ) -> Self {
         let packed = match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni(token) if avx512::takes(&geometry) => Packed::Avx512(
-                token,
-                avx512::Weights::new(&geometry, zero_point, constants),
-            ),
+            Isa::Avx2(token) if geometry.multiplier == 1 => {
+                Packed::Avx2(token, avx2::Weights::new(&geometry, zero_point, constants))
+            }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni(token) if avx512::takes(&geometry) => {
+                Packed::Avx512(token, avx512::Weights::new(&geometry, zero_point, constants))
+            }
             _ => Packed::Scalar(scalar::Weights::new(constants)),
         };
-        Self {
-            geometry,
-            zero_point,
-            packed,
-        }
+        Self { geometry, zero_point, packed }
     }
 
     /// Bytes of working memory.
     pub(crate) fn scratch_bytes(&self) -> usize {
         match &self.packed {
             Packed::Scalar(_) => 0,
+            #[cfg(target_arch = "x86_64")]
+            Packed::Avx2(..) => 0,
             #[cfg(target_arch = "x86_64")]
             Packed::Avx512(..) => avx512::scratch_bytes(&self.geometry),
         }
@@ -144,7 +149,7 @@ impl DepthwiseBytes {
         match &self.packed {
             Packed::Scalar(_) => self.geometry.output_channels(),
             #[cfg(target_arch = "x86_64")]
-            Packed::Avx512(..) => 0,
+            Packed::Avx2(..) | Packed::Avx512(..) => 0,
         }
     }
 
@@ -158,24 +163,15 @@ impl DepthwiseBytes {
     ) {
         match &self.packed {
             Packed::Scalar(weights) => {
-                weights.run(
-                    &self.geometry,
-                    self.zero_point,
-                    input,
-                    output,
-                    scratch_int32,
-                );
+                weights.run(&self.geometry, self.zero_point, input, output, scratch_int32);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Packed::Avx2(token, weights) => {
+                weights.run(*token, &self.geometry, self.zero_point, input, output);
             }
             #[cfg(target_arch = "x86_64")]
             Packed::Avx512(token, weights) => {
-                weights.run(
-                    *token,
-                    &self.geometry,
-                    self.zero_point,
-                    input,
-                    output,
-                    scratch_bytes,
-                );
+                weights.run(*token, &self.geometry, self.zero_point, input, output, scratch_bytes);
             }
         }
     }
@@ -214,11 +210,9 @@ mod tests {
             ] {
                 for channels in [1, 8, 16, 17, 64, 72, 100] {
                     for (height, width) in [(1, 1), (5, 4), (7, 7), (8, 13), (14, 33)] {
-                        for (padding, zero_point) in [
-                            (Padding::Same, 128),
-                            (Padding::Same, 201),
-                            (Padding::Valid, 0),
-                        ] {
+                        for (padding, zero_point) in
+                            [(Padding::Same, 128), (Padding::Same, 201), (Padding::Valid, 0)]
+                        {
                             let axis = |input| Axis::new(padding, input, window, stride, dilation);
                             let (Some(rows), Some(columns)) = (axis(height), axis(width)) else {
                                 continue;
@@ -239,9 +233,8 @@ mod tests {
                             let scales: Vec<f32> = (0..channels)
                                 .map(|_| 1e-3 + noise(&mut seed) as f32 * 1e-10)
                                 .collect();
-                            let bias: Vec<i32> = (0..channels)
-                                .map(|_| noise(&mut seed) as i32 % 5000)
-                                .collect();
+                            let bias: Vec<i32> =
+                                (0..channels).map(|_| noise(&mut seed) as i32 % 5000).collect();
                             let constants = DepthwiseConstants {
                                 weights: &weights,
                                 scales: &scales,
@@ -267,9 +260,6 @@ mod tests {
                 }
             }
         }
-        assert!(
-            cases >= SimdLevel::available().len() * 900,
-            "only {cases} cases ran"
-        );
+        assert!(cases >= SimdLevel::available().len() * 900, "only {cases} cases ran");
     }
 }

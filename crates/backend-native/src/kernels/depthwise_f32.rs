@@ -1,7 +1,7 @@
 //! Depthwise convolutions of floats, packed once for an instruction set.
 
 #[cfg(target_arch = "x86_64")]
-mod avx512;
+mod x86_64;
 
 use crate::kernels::depthwise_bytes::{DepthwiseGeometry, Tap};
 use crate::simd::Isa;
@@ -41,8 +41,12 @@ impl DepthwiseFloats {
     pub(crate) fn run(&self, input: &[f32], output: &mut [f32], scratch: &mut [f32]) {
         match self.isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni(token) if avx512::takes(&self.geometry) => {
-                avx512::run(token, self, input, output);
+            Isa::Avx2(token) if x86_64::avx2::takes(&self.geometry) => {
+                x86_64::avx2::run(token, self, input, output);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni(token) if x86_64::avx512::takes(&self.geometry) => {
+                x86_64::avx512::run(token, self, input, output);
             }
             _ => self.run_scalar(input, output, scratch),
         }
@@ -96,7 +100,9 @@ mod tests {
         };
         let mut cases = 0;
         for level in SimdLevel::available() {
-            for (window, stride, dilation) in [(1, 1, 1), (3, 1, 1), (3, 2, 1), (5, 1, 1), (5, 2, 1), (3, 1, 2), (7, 3, 1)] {
+            for (window, stride, dilation) in
+                [(1, 1, 1), (3, 1, 1), (3, 2, 1), (5, 1, 1), (5, 2, 1), (3, 1, 2), (7, 3, 1)]
+            {
                 for channels in [1, 8, 16, 17, 40, 64] {
                     for (height, width) in [(1, 1), (5, 4), (7, 7), (8, 13), (14, 33)] {
                         for padding in [Padding::Same, Padding::Valid] {

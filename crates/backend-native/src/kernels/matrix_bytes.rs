@@ -2,6 +2,8 @@
 //! instruction set.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 mod scalar;
 
@@ -20,6 +22,8 @@ pub(crate) struct ByteMatrix {
 #[derive(Clone, Debug)]
 enum Packed {
     Scalar(scalar::Weights),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(crate::simd::x86_64::Avx2, avx2::Weights),
     #[cfg(target_arch = "x86_64")]
     Avx512(crate::simd::x86_64::Avx512Vnni, avx512::Weights),
 }
@@ -77,16 +81,16 @@ impl ByteMatrix {
             .collect();
         let packed = match isa {
             #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(token) if avx2::takes(depth) => {
+                Packed::Avx2(token, avx2::Weights::new(transposed, depth))
+            }
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(token) => {
                 Packed::Avx512(token, avx512::Weights::new(transposed, depth))
             }
             _ => Packed::Scalar(scalar::Weights::new(transposed, depth)),
         };
-        Self {
-            packed,
-            columns,
-            column_sums,
-        }
+        Self { packed, columns, column_sums }
     }
 
     /// What the length of rows must be: the depth, in whole steps of the packing. What lies
@@ -108,11 +112,7 @@ impl ByteMatrix {
             .zip(&self.column_sums)
             .map(|(bias, sum)| bias.wrapping_sub(sum.wrapping_mul(zero_point)))
             .collect();
-        ToBytes {
-            scales: padded(scales.to_vec()),
-            bias: padded(bias),
-            output,
-        }
+        ToBytes { scales: padded(scales.to_vec()), bias: padded(bias), output }
     }
 
     /// Keeps the zero point of the left-hand side open.
@@ -135,6 +135,8 @@ impl ByteMatrix {
                     end.output.requantize(sum, end.scales[column]);
             }),
             #[cfg(target_arch = "x86_64")]
+            Packed::Avx2(token, weights) => weights.multiply_to_bytes(*token, rows, end, output),
+            #[cfg(target_arch = "x86_64")]
             Packed::Avx512(token, weights) => weights.multiply_to_bytes(*token, rows, end, output),
         }
     }
@@ -153,6 +155,10 @@ impl ByteMatrix {
                 let value = sum as f32 * (scale * end.scales[column]) + end.bias[column];
                 output[row * self.columns + column] = value.max(end.range.0).min(end.range.1);
             }),
+            #[cfg(target_arch = "x86_64")]
+            Packed::Avx2(token, weights) => {
+                weights.multiply_to_floats(*token, rows, (scale, zero_point), end, output);
+            }
             #[cfg(target_arch = "x86_64")]
             Packed::Avx512(token, weights) => {
                 weights.multiply_to_floats(*token, rows, (scale, zero_point), end, output);
@@ -187,20 +193,14 @@ mod tests {
                                 .map(|_| (noise(&mut seed) % 256) as i16 - zero_point)
                                 .collect();
                             let stride = ByteMatrix::row_len(depth);
-                            let bytes: Vec<u8> = (0..count * stride)
-                                .map(|_| noise(&mut seed) as u8)
-                                .collect();
-                            let rows = Rows {
-                                bytes: &bytes,
-                                stride,
-                                count,
-                            };
+                            let bytes: Vec<u8> =
+                                (0..count * stride).map(|_| noise(&mut seed) as u8).collect();
+                            let rows = Rows { bytes: &bytes, stride, count };
                             let scales: Vec<f32> = (0..columns)
                                 .map(|_| 1e-4 + noise(&mut seed) as f32 * 1e-10)
                                 .collect();
-                            let bias: Vec<i32> = (0..columns)
-                                .map(|_| noise(&mut seed) as i32 % 5000)
-                                .collect();
+                            let bias: Vec<i32> =
+                                (0..columns).map(|_| noise(&mut seed) as i32 % 5000).collect();
                             let output = OutputRange::new(0.1, 100, 0, Activation::None);
                             let run = |isa| {
                                 let matrix = ByteMatrix::from_transposed(isa, &weights, depth);

@@ -1,8 +1,8 @@
 //! Products of float matrices, the right-hand side packed once for an instruction set.
 
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
 
 use crate::simd::Isa;
 
@@ -23,7 +23,9 @@ pub(crate) struct FloatMatrix {
 enum Packed {
     Scalar(scalar::Weights),
     #[cfg(target_arch = "x86_64")]
-    Avx512(crate::simd::x86_64::Avx512Vnni, avx512::Weights),
+    Avx2(crate::simd::x86_64::Avx2, x86_64::avx2::Weights),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(crate::simd::x86_64::Avx512Vnni, x86_64::avx512::Weights),
 }
 
 /// The left-hand side: `count` rows of floats, each `stride` after the one before.
@@ -54,10 +56,14 @@ impl FloatMatrix {
         let columns = bias.len();
         let packed = match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni(token) => {
-                Packed::Avx512(token, avx512::Weights::new(transposed, depth, columns))
+            Isa::Avx2(token) => {
+                Packed::Avx2(token, x86_64::avx2::Weights::new(transposed, depth, columns))
             }
-            _ => Packed::Scalar(scalar::Weights::new(transposed, depth, columns)),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni(token) => {
+                Packed::Avx512(token, x86_64::avx512::Weights::new(transposed, depth, columns))
+            }
+            Isa::Scalar => Packed::Scalar(scalar::Weights::new(transposed, depth, columns)),
         };
         let mut bias = bias.to_vec();
         bias.resize(columns.next_multiple_of(16), 0.0);
@@ -76,6 +82,10 @@ impl FloatMatrix {
                     *result = (sum + bias).max(least).min(largest);
                 }
             }),
+            #[cfg(target_arch = "x86_64")]
+            Packed::Avx2(token, weights) => {
+                weights.multiply(*token, rows, &self.bias, self.range, output);
+            }
             #[cfg(target_arch = "x86_64")]
             Packed::Avx512(token, weights) => {
                 weights.multiply(*token, rows, &self.bias, self.range, output);

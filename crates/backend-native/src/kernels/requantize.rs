@@ -158,14 +158,8 @@ mod tests {
         assert_eq!(quantize_multiplier(1.0), (1 << 30, 1));
         assert_eq!(quantize_multiplier(0.75), (3 << 29, 0));
         let (multiplier, shift) = quantize_multiplier(0.3);
-        assert_eq!(
-            multiply_by_quantized_multiplier(1000, multiplier, shift),
-            300
-        );
-        assert_eq!(
-            multiply_by_quantized_multiplier(-1000, multiplier, shift),
-            -300
-        );
+        assert_eq!(multiply_by_quantized_multiplier(1000, multiplier, shift), 300);
+        assert_eq!(multiply_by_quantized_multiplier(-1000, multiplier, shift), -300);
         assert_eq!(multiply_by_quantized_multiplier(77, 1 << 30, 1), 77);
     }
 }

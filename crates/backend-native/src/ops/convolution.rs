@@ -74,12 +74,7 @@ pub(crate) fn lower(
     options: &Convolution,
 ) -> Result<Lowered, BackendError> {
     let [batch, height, width, input_channels] = operands.image(0)?;
-    let [
-        output_channels,
-        window_height,
-        window_width,
-        filter_channels,
-    ] = operands.image(1)?;
+    let [output_channels, window_height, window_width, filter_channels] = operands.image(1)?;
     if filter_channels != input_channels || input_channels == 0 || output_channels == 0 {
         return Err(operands.unsupported(format!(
             "{input_channels} input channels for a filter of {filter_channels}"
@@ -87,19 +82,8 @@ pub(crate) fn lower(
     }
     let [rows, columns] =
         window_axes(operands, options, [height, width], [window_height, window_width])?;
-    let geometry = Geometry {
-        batch,
-        rows,
-        columns,
-        input_channels,
-        output_channels,
-    };
-    let shape = vec![
-        batch,
-        geometry.rows.output,
-        geometry.columns.output,
-        output_channels,
-    ];
+    let geometry = Geometry { batch, rows, columns, input_channels, output_channels };
+    let shape = vec![batch, geometry.rows.output, geometry.columns.output, output_channels];
     let (input, filter, output) = (operands.input(0)?, operands.input(1)?, operands.output()?);
     let image = operands.input_index(0)?;
     match (input.element, filter.element, output.element) {
@@ -123,23 +107,15 @@ pub(crate) fn lower(
             let kernel = DynamicRangeConvolution {
                 end: matrix.to_floats(&weights.scales, &bias, options.activation.range()),
                 weights: matrix,
-                windows: ByteWindows {
-                    geometry: Geometry {
-                        batch: 1,
-                        ..geometry
-                    },
-                },
+                windows: ByteWindows { geometry: Geometry { batch: 1, ..geometry } },
             };
             Ok(Lowered::step(shape, kernel, vec![image]))
         }
         _ if both_bytes(input, output) && filter.element.is_byte() => {
             let weights = ByteWeights::new(operands, output_channels, 0)?;
             let matrix = weights.matrix(operands, geometry.depth())?;
-            let Requantization {
-                scales,
-                bias,
-                output,
-            } = Requantization::new(operands, options.activation, &weights)?;
+            let Requantization { scales, bias, output } =
+                Requantization::new(operands, options.activation, &weights)?;
             let zero_point = input.per_tensor()?.1;
             let kernel = QuantizedConvolution {
                 end: matrix.to_bytes(zero_point, &scales, &bias, output),
@@ -228,9 +204,7 @@ impl ByteWeights {
         }
         let index = |channel| if count == 1 { 0 } else { channel };
         Ok(Self {
-            scales: (0..channels)
-                .map(|channel| quantization.scales[index(channel)])
-                .collect(),
+            scales: (0..channels).map(|channel| quantization.scales[index(channel)]).collect(),
             zero_points: (0..channels)
                 .map(|channel| quantization.zero_points[index(channel)])
                 .collect(),
@@ -240,11 +214,7 @@ impl ByteWeights {
 
     /// The filter as a matrix for the instruction set, of as many rows as a window has elements.
     fn matrix(&self, operands: &Operands<'_>, depth: usize) -> Result<ByteMatrix, BackendError> {
-        Ok(ByteMatrix::from_transposed(
-            operands.isa,
-            &self.centred(operands)?,
-            depth,
-        ))
+        Ok(ByteMatrix::from_transposed(operands.isa, &self.centred(operands)?, depth))
     }
 
     /// The constant filter less its zero points, in the filter's own order.
@@ -308,11 +278,7 @@ impl Requantization {
         };
         let byte_offset = output.element.byte_offset();
         let output = OutputRange::new(output_scale, output_zero_point, byte_offset, activation);
-        Ok(Self {
-            scales,
-            bias,
-            output,
-        })
+        Ok(Self { scales, bias, output })
     }
 }
 
@@ -382,11 +348,7 @@ impl ByteWindows {
 
     /// Bytes of working memory.
     fn scratch(&self) -> usize {
-        if self.are_the_input() {
-            0
-        } else {
-            WINDOW_ROWS * self.row_len()
-        }
+        if self.are_the_input() { 0 } else { WINDOW_ROWS * self.row_len() }
     }
 
     /// Hands the windows of all pixels to `multiply(rows, first pixel)` in parts; what lies
@@ -400,14 +362,7 @@ impl ByteWindows {
     ) {
         let (stride, pixels) = (self.row_len(), self.geometry.pixels());
         if self.are_the_input() {
-            multiply(
-                Rows {
-                    bytes: input,
-                    stride,
-                    count: pixels,
-                },
-                0,
-            );
+            multiply(Rows { bytes: input, stride, count: pixels }, 0);
             return;
         }
         let Geometry { rows, columns, input_channels: channels, .. } = self.geometry;
@@ -472,10 +427,7 @@ struct QuantizedConvolution {
 
 impl Kernel for QuantizedConvolution {
     fn scratch(&self) -> ScratchSizes {
-        ScratchSizes {
-            bytes: self.windows.scratch(),
-            ..ScratchSizes::default()
-        }
+        ScratchSizes { bytes: self.windows.scratch(), ..ScratchSizes::default() }
     }
 
     fn run(
@@ -513,12 +465,7 @@ struct DynamicRangeConvolution {
 
 impl DynamicRangeConvolution {
     fn image_elements(&self) -> usize {
-        let Geometry {
-            rows,
-            columns,
-            input_channels,
-            ..
-        } = self.windows.geometry;
+        let Geometry { rows, columns, input_channels, .. } = self.windows.geometry;
         rows.input * columns.input * input_channels
     }
 }
@@ -526,10 +473,7 @@ impl DynamicRangeConvolution {
 impl Kernel for DynamicRangeConvolution {
     fn scratch(&self) -> ScratchSizes {
         let bytes = self.image_elements() + self.windows.scratch();
-        ScratchSizes {
-            bytes,
-            ..ScratchSizes::default()
-        }
+        ScratchSizes { bytes, ..ScratchSizes::default() }
     }
 
     fn run(
@@ -539,22 +483,17 @@ impl Kernel for DynamicRangeConvolution {
         scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
         let (input, output) = (inputs.float32(0)?, output.float32()?);
-        let Geometry {
-            output_channels: channels,
-            ..
-        } = self.windows.geometry;
+        let Geometry { output_channels: channels, .. } = self.windows.geometry;
         let (bytes, windows) = scratch.bytes.split_at_mut(self.image_elements());
         let images = input.chunks_exact(self.image_elements());
         let results = output.chunks_exact_mut(self.windows.geometry.pixels() * channels);
         for (image, output) in images.zip(results) {
             let (scale, zero_point) = quantize_by_range(image, bytes);
             // A zero point of bytes is a byte.
-            self.windows
-                .for_each_part(bytes, zero_point as u8, windows, |rows, first| {
-                    let output = &mut output[first * channels..][..rows.count * channels];
-                    self.weights
-                        .multiply_to_floats(rows, (scale, zero_point), &self.end, output);
-                });
+            self.windows.for_each_part(bytes, zero_point as u8, windows, |rows, first| {
+                let output = &mut output[first * channels..][..rows.count * channels];
+                self.weights.multiply_to_floats(rows, (scale, zero_point), &self.end, output);
+            });
         }
         Ok(())
     }

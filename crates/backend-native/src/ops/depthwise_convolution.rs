@@ -40,12 +40,7 @@ pub(crate) fn lower(
         input_channels,
         multiplier: output_channels / input_channels,
     };
-    let shape = vec![
-        batch,
-        geometry.rows.output,
-        geometry.columns.output,
-        output_channels,
-    ];
+    let shape = vec![batch, geometry.rows.output, geometry.columns.output, output_channels];
     let (input, filter, output) = (operands.input(0)?, operands.input(1)?, operands.output()?);
     let image = operands.input_index(0)?;
     match (input.element, filter.element, output.element) {
@@ -75,11 +70,8 @@ pub(crate) fn lower(
             if both_bytes(input, output) && filter.element.is_byte() =>
         {
             let weights = ByteWeights::new(operands, output_channels, 3)?;
-            let Requantization {
-                scales,
-                bias,
-                output,
-            } = Requantization::new(operands, options.activation, &weights)?;
+            let Requantization { scales, bias, output } =
+                Requantization::new(operands, options.activation, &weights)?;
             let constants = DepthwiseConstants {
                 weights: &weights.centred(operands)?,
                 scales: &scales,
@@ -141,8 +133,7 @@ impl Kernel for QuantizedDepthwiseConvolution {
         scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
         let (input, output) = (inputs.bytes(0)?, output.bytes()?);
-        self.convolution
-            .run(input, output, &mut scratch.bytes, &mut scratch.int32);
+        self.convolution.run(input, output, &mut scratch.bytes, &mut scratch.int32);
         Ok(())
     }
 }
@@ -178,10 +169,7 @@ impl Kernel for DynamicRangeDepthwiseConvolution {
         let channels = self.geometry.output_channels();
         let multiplier = self.geometry.multiplier;
         let (least, largest) = self.range;
-        let one = DepthwiseGeometry {
-            batch: 1,
-            ..self.geometry
-        };
+        let one = DepthwiseGeometry { batch: 1, ..self.geometry };
         let bytes = &mut scratch.bytes[..self.geometry.image_elements()];
         let sums = &mut scratch.int32[..channels];
         let results = one.result_elements();

@@ -11,16 +11,10 @@ fn block_and_margins(
     operands: &Operands<'_>,
 ) -> Result<([usize; 2], [[usize; 2]; 2]), BackendError> {
     let sizes = |values: Vec<i64>| -> Option<Vec<usize>> {
-        values
-            .into_iter()
-            .map(|value| usize::try_from(value).ok())
-            .collect()
+        values.into_iter().map(|value| usize::try_from(value).ok()).collect()
     };
     let (block, margins) = (operands.integers(1)?, operands.integers(2)?);
-    match (
-        sizes(block.clone()).as_deref(),
-        sizes(margins.clone()).as_deref(),
-    ) {
+    match (sizes(block.clone()).as_deref(), sizes(margins.clone()).as_deref()) {
         (Some(&[height, width]), Some(&[top, bottom, left, right])) if height > 0 && width > 0 => {
             Ok(([height, width], [[top, bottom], [left, right]]))
         }
@@ -44,8 +38,7 @@ pub(crate) fn lower_space_to_batch(operands: &Operands<'_>) -> Result<Lowered, B
     let [batch, height, width, channels] = operands.image(0)?;
     let (block, margins) = block_and_margins(operands)?;
     let padded = |size: usize, [before, after]: [usize; 2]| {
-        size.checked_add(before)
-            .and_then(|sum| sum.checked_add(after))
+        size.checked_add(before).and_then(|sum| sum.checked_add(after))
     };
     let (Some(padded_height), Some(padded_width)) =
         (padded(height, margins[0]), padded(width, margins[1]))
@@ -79,13 +72,9 @@ pub(crate) fn lower_space_to_batch(operands: &Operands<'_>) -> Result<Lowered, B
 pub(crate) fn lower_batch_to_space(operands: &Operands<'_>) -> Result<Lowered, BackendError> {
     let [batches, height, width, channels] = operands.image(0)?;
     let (block, crops) = block_and_margins(operands)?;
-    let blocks = block[0]
-        .checked_mul(block[1])
-        .filter(|&blocks| batches % blocks == 0);
+    let blocks = block[0].checked_mul(block[1]).filter(|&blocks| batches % blocks == 0);
     let grown = |size: usize, index: usize| {
-        size.checked_mul(block[index])?
-            .checked_sub(crops[index][0])?
-            .checked_sub(crops[index][1])
+        size.checked_mul(block[index])?.checked_sub(crops[index][0])?.checked_sub(crops[index][1])
     };
     let (Some(blocks), Some(large_height), Some(large_width)) =
         (blocks, grown(height, 0), grown(width, 1))
@@ -150,11 +139,8 @@ impl Blocks {
                             };
                             let large = (image * self.large[0] + large_y) * self.large[1] + large_x;
                             let small = (small_image * self.small[0] + y) * self.small[1] + x;
-                            let (from, to) = if self.to_batch {
-                                (large, small)
-                            } else {
-                                (small, large)
-                            };
+                            let (from, to) =
+                                if self.to_batch { (large, small) } else { (small, large) };
                             output[to * channels..][..channels]
                                 .copy_from_slice(&input[from * channels..][..channels]);
                         }

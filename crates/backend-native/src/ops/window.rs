@@ -28,29 +28,16 @@ impl Axis {
         stride: usize,
         dilation: usize,
     ) -> Option<Self> {
-        let span = window
-            .checked_sub(1)?
-            .checked_mul(dilation)?
-            .checked_add(1)?;
+        let span = window.checked_sub(1)?.checked_mul(dilation)?.checked_add(1)?;
         let (output, padding) = match padding {
             Padding::Same => {
                 let output = input.div_ceil(stride);
-                let covered = output
-                    .checked_sub(1)?
-                    .checked_mul(stride)?
-                    .checked_add(span)?;
+                let covered = output.checked_sub(1)?.checked_mul(stride)?.checked_add(span)?;
                 (output, covered.saturating_sub(input) / 2)
             }
             _ => (input.checked_sub(span - 1)?.div_ceil(stride), 0),
         };
-        (output > 0).then_some(Self {
-            input,
-            output,
-            window,
-            stride,
-            dilation,
-            padding,
-        })
+        (output > 0).then_some(Self { input, output, window, stride, dilation, padding })
     }
 
     /// The input index under tap `tap` of the window at `position`, if it is inside.
@@ -64,9 +51,7 @@ impl Axis {
     pub(crate) fn inside(&self, position: usize) -> std::ops::Range<usize> {
         let start = position * self.stride;
         let first = self.padding.saturating_sub(start).div_ceil(self.dilation);
-        let end = (self.input + self.padding)
-            .saturating_sub(start)
-            .div_ceil(self.dilation);
+        let end = (self.input + self.padding).saturating_sub(start).div_ceil(self.dilation);
         first.min(self.window)..end.min(self.window)
     }
 }

@@ -50,6 +50,24 @@ impl FloatLine {
     pub(crate) const ZERO: Self = Self([0.0; 16]);
 }
 
+/// Eight floats, aligned to their size.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(32))]
+pub(crate) struct HalfFloatLine(pub(crate) [f32; 8]);
+
+impl HalfFloatLine {
+    pub(crate) const ZERO: Self = Self([0.0; 8]);
+}
+
+/// Sixteen 16-bit numbers, aligned to their size.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(32))]
+pub(crate) struct PairLine(pub(crate) [i16; 16]);
+
+impl PairLine {
+    pub(crate) const ZERO: Self = Self([0; 16]);
+}
+
 macro_rules! accesses {
     ($($(#[$doc:meta])* $feature:literal fn $name:ident($source:ty) -> $vector:ty = $intrinsic:ident;)*) => {
         $(
@@ -74,6 +92,14 @@ accesses! {
     "avx512f" fn load_f32x16(&[f32; 16]) -> __m512 = _mm512_loadu_ps;
     /// Loads sixteen whole numbers.
     "avx512f" fn load_i32x16(&[i32; 16]) -> __m512i = _mm512_loadu_si512;
+    /// Loads eight floats.
+    "avx" fn load_f32x8(&[f32; 8]) -> __m256 = _mm256_loadu_ps;
+    /// Loads eight whole numbers.
+    "avx" fn load_i32x8(&[i32; 8]) -> __m256i = _mm256_loadu_si256;
+    /// Loads a line of pairs.
+    "avx" fn load_pairs(&PairLine) -> __m256i = _mm256_loadu_si256;
+    /// Loads eight bytes into the low half.
+    "sse2" fn load_u8x8(&[u8; 8]) -> __m128i = _mm_loadl_epi64;
     /// Loads sixteen bytes.
     "sse2" fn load_u8x16(&[u8; 16]) -> __m128i = _mm_loadu_si128;
 }
@@ -84,6 +110,30 @@ accesses! {
 pub(crate) fn store_u8x16(target: &mut [u8; 16], vector: __m128i) {
     // SAFETY: the reference is valid for sixteen bytes; no alignment is asked for.
     unsafe { _mm_storeu_si128(std::ptr::from_mut(target).cast(), vector) }
+}
+
+/// Stores the low eight bytes.
+#[inline]
+#[target_feature(enable = "sse2")]
+pub(crate) fn store_u8x8(target: &mut [u8; 8], vector: __m128i) {
+    // SAFETY: the reference is valid for eight bytes; no alignment is asked for.
+    unsafe { _mm_storel_epi64(std::ptr::from_mut(target).cast(), vector) }
+}
+
+/// Stores sixteen 16-bit numbers.
+#[inline]
+#[target_feature(enable = "avx")]
+pub(crate) fn store_i16x16(target: &mut [i16; 16], vector: __m256i) {
+    // SAFETY: the reference is valid for thirty-two bytes; no alignment is asked for.
+    unsafe { _mm256_storeu_si256(std::ptr::from_mut(target).cast(), vector) }
+}
+
+/// Stores eight floats.
+#[inline]
+#[target_feature(enable = "avx")]
+pub(crate) fn store_f32x8(target: &mut [f32; 8], vector: __m256) {
+    // SAFETY: the reference is valid for eight floats; no alignment is asked for.
+    unsafe { _mm256_storeu_ps(std::ptr::from_mut(target).cast(), vector) }
 }
 
 /// Stores a line.
@@ -101,4 +151,3 @@ pub(crate) fn store_f32x16(target: &mut [f32; 16], vector: __m512) {
     // SAFETY: the reference is valid for sixteen floats; no alignment is asked for.
     unsafe { _mm512_storeu_ps(std::ptr::from_mut(target).cast(), vector) }
 }
-

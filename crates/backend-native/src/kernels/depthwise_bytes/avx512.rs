@@ -184,12 +184,7 @@ impl Block {
                 }
             }
         }
-        Self {
-            lines,
-            passes,
-            bias,
-            scales,
-        }
+        Self { lines, passes, bias, scales }
     }
 }
 
@@ -215,8 +210,8 @@ fn convolve(
 ) {
     let lines = row_lines(geometry);
     let (scratch, _) = scratch.as_chunks_mut::<64>();
-    let (rows, outside) =
-        scratch[..(span(geometry) * BLOCKS + 1) * lines].split_at_mut(span(geometry) * BLOCKS * lines);
+    let (rows, outside) = scratch[..(span(geometry) * BLOCKS + 1) * lines]
+        .split_at_mut(span(geometry) * BLOCKS * lines);
     outside.fill([zero_point; 64]);
     let task = Task { geometry, output: &weights.output, zero_point, image, lines };
     for (index, quad) in weights.quads.iter().enumerate() {

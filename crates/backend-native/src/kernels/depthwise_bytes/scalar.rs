@@ -62,9 +62,7 @@ pub(crate) fn add_products(
         }
         return;
     }
-    let groups = sums
-        .chunks_exact_mut(multiplier)
-        .zip(weights.chunks_exact(multiplier));
+    let groups = sums.chunks_exact_mut(multiplier).zip(weights.chunks_exact(multiplier));
     for ((sums, weights), &value) in groups.zip(values) {
         let centred = i32::from(centre(value));
         for (sum, &weight) in sums.iter_mut().zip(weights) {

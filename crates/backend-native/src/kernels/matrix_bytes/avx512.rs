@@ -4,7 +4,8 @@ use std::arch::x86_64::*;
 
 use super::{Rows, ToBytes, ToFloats};
 use crate::simd::x86_64::{
-    Avx512Vnni, Line, load_f32x16, load_i32x16, load_line, load_u8x64, store_f32x16, store_line, store_u8x16,
+    Avx512Vnni, Line, load_f32x16, load_i32x16, load_line, load_u8x64, store_f32x16, store_line,
+    store_u8x16,
 };
 
 /// Columns of one vector.
@@ -51,11 +52,7 @@ impl Weights {
             if column >= columns {
                 return 0;
             }
-            let centred = if row < depth {
-                i32::from(transposed[column * depth + row])
-            } else {
-                0
-            };
+            let centred = if row < depth { i32::from(transposed[column * depth + row]) } else { 0 };
             // The shift makes every weight of the column, and zero, a signed byte.
             (centred + offsets.get(column).copied().unwrap_or(0)) as i8
         };
@@ -79,19 +76,10 @@ impl Weights {
                     lines.push(line);
                 }
             }
-            panels.push(Panel {
-                first_column: first * LANES,
-                vectors: width,
-                lines,
-            });
+            panels.push(Panel { first_column: first * LANES, vectors: width, lines });
             first += width;
         }
-        Self {
-            panels,
-            depth,
-            columns,
-            offsets,
-        }
+        Self { panels, depth, columns, offsets }
     }
 
     pub(super) fn multiply_to_bytes(
@@ -158,8 +146,12 @@ macro_rules! products {
                 }
                 for panel in &weights.panels {
                     match panel.vectors {
-                        1 => $multiply_panel::<12, 1>(weights, panel, block, &row_sums, end, output),
-                        2 => $multiply_panel::<12, 2>(weights, panel, block, &row_sums, end, output),
+                        1 => {
+                            $multiply_panel::<12, 1>(weights, panel, block, &row_sums, end, output)
+                        }
+                        2 => {
+                            $multiply_panel::<12, 2>(weights, panel, block, &row_sums, end, output)
+                        }
                         3 => $multiply_panel::<8, 3>(weights, panel, block, &row_sums, end, output),
                         _ => $multiply_panel::<6, 4>(weights, panel, block, &row_sums, end, output),
                     }
@@ -186,9 +178,7 @@ macro_rules! products {
             while first < rows.count {
                 // The last tile begins early enough to be whole; it computes some rows again.
                 let start = first.min(rows.count - ROWS);
-                $multiply_tile::<ROWS, VECTORS>(
-                    weights, panel, rows, row_sums, start, end, output,
-                );
+                $multiply_tile::<ROWS, VECTORS>(weights, panel, rows, row_sums, start, end, output);
                 first += ROWS;
             }
         }
@@ -266,8 +256,7 @@ macro_rules! finish_bytes {
                 );
                 let packed = _mm512_packus_epi16(halves.0, halves.1);
                 // Packing works within quarters of a vector: gather what belongs together.
-                let order =
-                    _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+                let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
                 if let Some(target) = target.first_chunk_mut::<64>() {
                     store_line(target, _mm512_permutexvar_epi32(order, packed));
                 }
@@ -324,10 +313,20 @@ macro_rules! finish_floats {
 }
 
 products!(
-    multiply_to_bytes, multiply_panel_to_bytes, multiply_tile_to_bytes, Bytes, u8, finish_bytes
+    multiply_to_bytes,
+    multiply_panel_to_bytes,
+    multiply_tile_to_bytes,
+    Bytes,
+    u8,
+    finish_bytes
 );
 products!(
-    multiply_to_floats, multiply_panel_to_floats, multiply_tile_to_floats, Floats, f32, finish_floats
+    multiply_to_floats,
+    multiply_panel_to_floats,
+    multiply_tile_to_floats,
+    Floats,
+    f32,
+    finish_floats
 );
 
 /// The sum of each row's bytes.

@@ -14,10 +14,7 @@ const ROWS: usize = 4;
 
 impl Weights {
     pub(super) fn new(transposed: &[i16], depth: usize) -> Self {
-        Self {
-            transposed: transposed.to_vec(),
-            depth,
-        }
+        Self { transposed: transposed.to_vec(), depth }
     }
 
     /// Hands each sum to `store(row, column, sum)`.
