@@ -123,6 +123,18 @@ pub(crate) fn multiply_by_quantized_multiplier(value: i32, multiplier: i32, shif
     (high >> right) + i32::from(remainder > threshold)
 }
 
+/// Multiplies by a fixed-point multiplier, rounding halves up twice.
+///
+/// TensorFlow Lite's vector code rounds so, where its scalar code, which takes what is left over,
+/// does as [`multiply_by_quantized_multiplier`]. Source of the formula: TensorFlow Lite,
+/// `MultiplyByQuantizedMultiplier4Rows`.
+pub(crate) fn multiply_half_up(value: i32, multiplier: i32, shift: i32) -> i32 {
+    let (left, right) = (shift.max(0).cast_unsigned(), (-shift).max(0));
+    let product = i64::from(value.wrapping_shl(left)) * i64::from(multiplier);
+    let high = (product + (1 << 30)) >> 31;
+    ((high + ((1 << right) >> 1)) >> right) as i32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,5 +173,14 @@ mod tests {
         assert_eq!(multiply_by_quantized_multiplier(1000, multiplier, shift), 300);
         assert_eq!(multiply_by_quantized_multiplier(-1000, multiplier, shift), -300);
         assert_eq!(multiply_by_quantized_multiplier(77, 1 << 30, 1), 77);
+    }
+
+    #[test]
+    fn halves_round_up() {
+        // A factor of 1/4.
+        let (multiplier, shift) = quantize_multiplier(0.25);
+        for (value, expected) in [(2, 1), (-2, 0), (-6, -1), (6, 2), (8, 2)] {
+            assert_eq!(multiply_half_up(value, multiplier, shift), expected, "{value}");
+        }
     }
 }

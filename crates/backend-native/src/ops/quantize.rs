@@ -4,7 +4,7 @@ use image_embedder_backend::BackendError;
 
 use crate::graph::{Data, Element};
 use crate::kernels::requantize::{
-    OutputRange, multiply_by_quantized_multiplier, quantize_multiplier,
+    OutputRange, multiply_by_quantized_multiplier, multiply_half_up, quantize_multiplier,
 };
 use crate::operator::Activation;
 use crate::ops::unary::ByteTable;
@@ -149,14 +149,6 @@ fn rescale_as_xnnpack(centred: i32, factor: f32, zero_point: i32) -> u8 {
     let multiplier = (256.0 * factor).round_ties_even() as i32;
     let scaled = (zero_point << 8).wrapping_add(128).wrapping_add(centred.wrapping_mul(multiplier));
     (scaled >> 8).clamp(0, 255) as u8
-}
-
-/// Multiplies by a fixed-point multiplier, rounding halves up twice.
-fn multiply_half_up(value: i32, multiplier: i32, shift: i32) -> i32 {
-    let (left, right) = (shift.max(0), (-shift).max(0));
-    let product = i64::from(value.wrapping_shl(left.cast_unsigned())) * i64::from(multiplier);
-    let high = (product + (1 << 30)) >> 31;
-    ((high + ((1 << right) >> 1)) >> right) as i32
 }
 
 /// From signed to unsigned bytes or back, with another quantisation.

@@ -3,7 +3,9 @@
 use image_embedder_backend::BackendError;
 
 use crate::graph::{Element, Node};
-use crate::kernels::requantize::{multiply_by_quantized_multiplier, quantize_multiplier};
+use crate::kernels::requantize::{
+    multiply_by_quantized_multiplier, multiply_half_up, quantize_multiplier,
+};
 use crate::operator::Convolution;
 use crate::ops::convolution::{ByteWeights, Requantization, float_bias, float_constant};
 use crate::ops::window::Axis;
@@ -217,17 +219,6 @@ fn fixed_point(
         .collect())
 }
 
-/// Multiplies by a fixed-point multiplier, rounding halves up twice.
-///
-/// TensorFlow Lite's vector code rounds so; its scalar code, which takes the channels beyond the
-/// last eight, rounds them away from zero.
-fn multiply_half_up(value: i32, multiplier: i32, shift: i32) -> i32 {
-    let (left, right) = (shift.max(0).cast_unsigned(), (-shift).max(0));
-    let product = i64::from(value.wrapping_shl(left)) * i64::from(multiplier);
-    let high = (product + (1 << 30)) >> 31;
-    ((high + ((1 << right) >> 1)) >> right) as i32
-}
-
 /// A transposed convolution of bytes with requantisation in float32, or in fixed point if each
 /// channel has its own scale.
 ///
@@ -296,15 +287,6 @@ impl Kernel for QuantizedTransposeConvolution {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn halves_round_up() {
-        // A factor of 1/4.
-        let (multiplier, shift) = quantize_multiplier(0.25);
-        for (value, expected) in [(2, 1), (-2, 0), (-6, -1), (6, 2), (8, 2)] {
-            assert_eq!(multiply_half_up(value, multiplier, shift), expected, "{value}");
-        }
-    }
 
     #[test]
     fn weights_turn_to_taps() {
