@@ -1,6 +1,40 @@
 //! Quantisation of float activations at run time, for models with 8-bit weights only.
 
-/// Quantises floats to bytes over their own range; returns their scale and zero point.
+use crate::kernels::requantize::round_ties_even;
+
+/// Quantises floats to bytes over their own range as XNNPACK does before convolutions and fully
+/// connected layers; returns their scale and zero point.
+///
+/// ```text
+/// factor     = 255 / (max(values, 0) - min(values, 0)),  scale = 1 / factor
+/// zero_point = whichever end's is nearer: -128 - min * factor or 127 - max * factor
+/// byte       = clamp(lrint(value * (1 / scale)) + zero_point, -128, 127) + 128
+/// ```
+///
+/// All in float32. Source of the formula: XNNPACK, `xnn_f32_qd8_asymmetric_quantization_params`
+/// and `f32-qs8-vcvt`.
+pub(crate) fn quantize_as_xnnpack(values: &[f32], bytes: &mut [u8]) -> (f32, i32) {
+    let least = values.iter().copied().fold(0.0, f32::min);
+    let largest = values.iter().copied().fold(0.0, f32::max);
+    let factor = if least == largest { 1.0 } else { 255.0 / (largest - least) };
+    let (low, high) = (least * factor, largest * factor);
+    let zero_point =
+        if (-128.0 + low) + (127.0 + high) > 0.0 { -128.0 - low } else { 127.0 - high };
+    let zero_point = zero_point.clamp(-128.0, 127.0).round_ties_even();
+    let scale = 1.0 / factor;
+    let inverse = 1.0 / scale;
+    // Clamping before rounding keeps the sum in the range that rounding by addition needs.
+    let (lower, upper) = (-128.0 - zero_point, 127.0 - zero_point);
+    let zero_point = zero_point as i32 + 128;
+    for (byte, value) in bytes.iter_mut().zip(values) {
+        let rounded = round_ties_even((value * inverse).max(lower).min(upper));
+        *byte = (rounded + zero_point) as u8;
+    }
+    (scale, zero_point)
+}
+
+/// Quantises floats to bytes over their own range as TensorFlow Lite's builtin kernels do before
+/// depthwise convolutions; returns their scale and zero point.
 ///
 /// ```text
 /// scale = (max(values, 0) - min(values, 0)) / 255
@@ -9,7 +43,7 @@
 ///
 /// Values round half away from zero. Source of the formula: TensorFlow Lite,
 /// `AsymmetricQuantizeFloats`.
-pub(crate) fn quantize_by_range(values: &[f32], bytes: &mut [u8]) -> (f32, i32) {
+pub(crate) fn quantize_as_tflite(values: &[f32], bytes: &mut [u8]) -> (f32, i32) {
     const LEAST: f64 = -128.0;
     const LARGEST: f64 = 127.0;
     let least = f64::from(values.iter().copied().fold(0.0, f32::min));
@@ -45,15 +79,21 @@ mod tests {
     #[test]
     fn range_maps_to_all_bytes() {
         let values = [-1.0, 0.0, 1.0, 3.0];
-        let mut bytes = [0; 4];
-        assert_eq!(quantize_by_range(&values, &mut bytes), (4.0 / 255.0, 64));
-        assert_eq!(bytes, [0, 64, 128, 255]);
+        for quantize in [quantize_as_tflite, quantize_as_xnnpack] {
+            let mut bytes = [0; 4];
+            let (scale, zero_point) = quantize(&values, &mut bytes);
+            assert!((scale - 4.0 / 255.0).abs() < 1e-8, "{scale}");
+            assert_eq!(zero_point, 64);
+            assert_eq!(bytes, [0, 64, 128, 255]);
+        }
     }
 
     #[test]
     fn constant_zero_stays_zero() {
-        let mut bytes = [7; 3];
-        assert_eq!(quantize_by_range(&[0.0; 3], &mut bytes), (1.0, 128));
-        assert_eq!(bytes, [128; 3]);
+        for quantize in [quantize_as_tflite, quantize_as_xnnpack] {
+            let mut bytes = [7; 3];
+            let (scale, zero_point) = quantize(&[0.0; 3], &mut bytes);
+            assert_eq!((scale, bytes), (1.0, [zero_point as u8; 3]));
+        }
     }
 }

@@ -9,6 +9,12 @@ const ROUNDING: f32 = 12_582_912.0;
 /// The bits of [`ROUNDING`] as a whole number.
 const ROUNDING_BITS: i32 = 0x4B40_0000;
 
+/// The nearest whole number of a value of magnitude below 2^22, the even one of two.
+#[inline(always)]
+pub(crate) fn round_ties_even(value: f32) -> i32 {
+    (value + ROUNDING).to_bits().cast_signed() - ROUNDING_BITS
+}
+
 /// The output side of a requantisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct OutputRange {
@@ -55,7 +61,7 @@ impl OutputRange {
     #[inline(always)]
     pub(crate) fn quantize(&self, value: f32) -> u8 {
         let clamped = value.max(self.least).min(self.largest);
-        let rounded = (clamped + ROUNDING).to_bits().cast_signed() - ROUNDING_BITS;
+        let rounded = round_ties_even(clamped);
         // The clamp has brought the sum into the range of a byte.
         (rounded + self.zero_point) as u8
     }

@@ -3,7 +3,7 @@
 use image_embedder_backend::BackendError;
 
 use crate::graph::{Data, Element};
-use crate::kernels::dynamic_range::quantize_by_range;
+use crate::kernels::dynamic_range::quantize_as_xnnpack;
 use crate::kernels::matrix_bytes::{ByteMatrix, Rows, ToBytes, ToFloats};
 use crate::kernels::matrix_f32::{FloatMatrix, FloatRows};
 use crate::kernels::requantize::OutputRange;
@@ -453,8 +453,7 @@ impl Kernel for QuantizedConvolution {
 
 /// A convolution of floats with weights of bytes: each image is quantised by its own range.
 ///
-/// Source of the formula: TensorFlow Lite's builtin hybrid convolution, which XNNPACK leaves to
-/// it.
+/// Source of the formula: XNNPACK, convolution of dynamically quantised inputs (`qd8`).
 #[derive(Debug)]
 struct DynamicRangeConvolution {
     weights: ByteMatrix,
@@ -488,7 +487,7 @@ impl Kernel for DynamicRangeConvolution {
         let images = input.chunks_exact(self.image_elements());
         let results = output.chunks_exact_mut(self.windows.geometry.pixels() * channels);
         for (image, output) in images.zip(results) {
-            let (scale, zero_point) = quantize_by_range(image, bytes);
+            let (scale, zero_point) = quantize_as_xnnpack(image, bytes);
             // A zero point of bytes is a byte.
             self.windows.for_each_part(bytes, zero_point as u8, windows, |rows, first| {
                 let output = &mut output[first * channels..][..rows.count * channels];

@@ -7,7 +7,7 @@ use crate::kernels::depthwise_bytes::{
     DepthwiseBytes, DepthwiseConstants, DepthwiseGeometry, Tap, add_products,
 };
 use crate::kernels::depthwise_f32::DepthwiseFloats;
-use crate::kernels::dynamic_range::quantize_by_range;
+use crate::kernels::dynamic_range::quantize_as_tflite;
 use crate::operator::Convolution;
 use crate::ops::convolution::{
     ByteWeights, Requantization, float_bias, float_constant, window_axes,
@@ -175,7 +175,7 @@ impl Kernel for DynamicRangeDepthwiseConvolution {
         let results = one.result_elements();
         let images = input.chunks_exact(self.geometry.image_elements());
         for (image, output) in images.zip(output.chunks_exact_mut(results)) {
-            let (scale, zero_point) = quantize_by_range(image, bytes);
+            let (scale, zero_point) = quantize_as_tflite(image, bytes);
             let zero_point = zero_point as i16;
             one.for_each_pixel(bytes, &self.weights, |tap| match tap {
                 Tap::Start => sums.fill(0),
