@@ -1,30 +1,26 @@
-//! The backends that this program was built with.
+//! The backends that `--backend` may name.
 
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use image_embedder::backend::Backend;
+use image_embedder::backend::{Backend, BackendError, CompileOptions, Model, ModelData};
 
 use crate::arguments::LibraryArguments;
 
-/// A backend by name; the first is the default.
+/// A backend by name.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub(crate) enum BackendName {
     /// The pure-Rust engine.
-    #[cfg(feature = "native")]
     #[default]
     Native,
     /// The TensorFlow Lite C library.
-    #[cfg(feature = "tflite")]
-    #[cfg_attr(not(feature = "native"), default)]
     Tflite,
     /// The tract engine.
-    #[cfg(feature = "tract")]
-    #[cfg_attr(not(any(feature = "native", feature = "tflite")), default)]
     Tract,
 }
 
 impl BackendName {
+    /// The backend, or one that says how to build the program with it.
     pub(crate) fn backend(self, library: &LibraryArguments) -> Arc<dyn Backend> {
         match self {
             #[cfg(feature = "native")]
@@ -39,6 +35,63 @@ impl BackendName {
             }
             #[cfg(feature = "tract")]
             Self::Tract => Arc::new(image_embedder::tract::TractBackend),
+            #[allow(unreachable_patterns, reason = "with every feature no backend is left out")]
+            left_out => {
+                // Without the feature of the library its path has no reader.
+                let _ = library;
+                Arc::new(LeftOut(left_out))
+            }
         }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Tflite => "tflite",
+            Self::Tract => "tract",
+        }
+    }
+}
+
+/// A backend that this program was built without.
+#[derive(Debug)]
+struct LeftOut(BackendName);
+
+impl Backend for LeftOut {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn check(&self) -> Result<(), BackendError> {
+        Err(self.unavailable())
+    }
+
+    fn compile(
+        &self,
+        _model: ModelData,
+        _options: &CompileOptions,
+    ) -> Result<Arc<dyn Model>, BackendError> {
+        Err(self.unavailable())
+    }
+}
+
+impl LeftOut {
+    fn unavailable(&self) -> BackendError {
+        let name = self.0.name();
+        BackendError::Unavailable {
+            backend: name.to_owned(),
+            reason: format!("this imgembed was built without it: build it with --features {name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_says_how_to_get_it() {
+        let error = LeftOut(BackendName::Tract).check().unwrap_err().to_string();
+        assert!(error.contains("--features tract"), "{error}");
     }
 }
