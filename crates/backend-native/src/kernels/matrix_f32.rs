@@ -9,7 +9,7 @@ use crate::simd::Isa;
 /// The right-hand side: weights of `depth` rows and `columns` columns, and what ends each sum.
 ///
 /// ```text
-/// result[c] = clamp(sum of row[d] * weight[d][c] over d, in order, + bias[c])
+/// result[c] = clamp(bias[c] + sum of row[d] * weight[d][c] over d, in order)
 /// ```
 #[derive(Clone, Debug)]
 pub(crate) struct FloatMatrix {
@@ -75,11 +75,10 @@ impl FloatMatrix {
     pub(crate) fn multiply(&self, rows: FloatRows<'_>, output: &mut [f32]) {
         let (least, largest) = self.range;
         match &self.packed {
-            Packed::Scalar(weights) => weights.multiply(rows, |row, column, sums| {
+            Packed::Scalar(weights) => weights.multiply(rows, &self.bias, |row, column, sums| {
                 let results = &mut output[row * self.columns + column..];
-                for ((result, sum), bias) in results.iter_mut().zip(sums).zip(&self.bias[column..])
-                {
-                    *result = (sum + bias).max(least).min(largest);
+                for (result, sum) in results.iter_mut().zip(sums) {
+                    *result = sum.max(least).min(largest);
                 }
             }),
             #[cfg(target_arch = "x86_64")]

@@ -65,12 +65,13 @@ macro_rules! level {
                             && columns.inside(column).len() == columns.window
                             && columns.inside(column + RESULTS - 1).len() == columns.window;
                         let count = if whole { RESULTS } else { 1 };
-                        for row_tap in rows.inside(row) {
-                            let Some(y) = rows.source(row, row_tap) else { continue };
-                            let line =
-                                &image[y * columns.input * channels..][..columns.input * channels];
-                            for column_tap in columns.inside(column) {
-                                let Some(x) = columns.source(column, column_tap) else { continue };
+                        // XNNPACK's order of taps, column by column, so that sums round alike.
+                        for column_tap in columns.inside(column) {
+                            let Some(x) = columns.source(column, column_tap) else { continue };
+                            for row_tap in rows.inside(row) {
+                                let Some(y) = rows.source(row, row_tap) else { continue };
+                                let line = &image[y * columns.input * channels..]
+                                    [..columns.input * channels];
                                 let tap =
                                     (row_tap * columns.window + column_tap) * channels + channel;
                                 let weight = load(&task.weights[tap..], width);

@@ -32,6 +32,7 @@ impl Weights {
     pub(super) fn multiply(
         &self,
         rows: FloatRows<'_>,
+        bias: &[f32],
         mut store: impl FnMut(usize, usize, &[f32]),
     ) {
         for first in (0..rows.count).step_by(ROWS) {
@@ -40,7 +41,11 @@ impl Weights {
                 std::array::from_fn(|row| rows.row(first + row.min(count - 1), self.depth));
             let panels = self.panels.chunks_exact((self.depth * PANEL).max(1));
             for (panel, weights) in panels.enumerate() {
-                let mut sums = [[0.0f32; PANEL]; ROWS];
+                let mut first_sums = [0.0f32; PANEL];
+                for (sum, bias) in first_sums.iter_mut().zip(&bias[panel * PANEL..]) {
+                    *sum = *bias;
+                }
+                let mut sums = [first_sums; ROWS];
                 for (index, weights) in weights.as_chunks::<PANEL>().0.iter().enumerate() {
                     let factors = [a[index], b[index], c[index], d[index]];
                     for (sums, factor) in sums.iter_mut().zip(factors) {

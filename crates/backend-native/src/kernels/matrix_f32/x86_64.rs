@@ -6,7 +6,7 @@ macro_rules! level {
     (
         $module:ident, $doc:literal, $feature:literal, $Token:ident, $lanes:literal,
         $Line:ident, $max_vectors:literal, [$($rows:literal x $vectors:literal),*],
-        $load:ident, $store:ident, $zero:ident, $splat:ident, $fmadd:ident, $add:ident, $min:ident, $max:ident
+        $load:ident, $store:ident, $zero:ident, $splat:ident, $fmadd:ident, $min:ident, $max:ident
     ) => {
         #[doc = $doc]
         pub(super) mod $module {
@@ -140,7 +140,12 @@ macro_rules! level {
                     *values = rows.row(first + row, depth);
                 }
                 let lines = &panel.lines.as_chunks::<VECTORS>().0[..depth];
-                let mut sums = [[$zero(); VECTORS]; ROWS];
+                let bias = &end.bias[panel.first_column..].as_chunks::<LANES>().0[..VECTORS];
+                let mut first_sums = [$zero(); VECTORS];
+                for (sum, bias) in first_sums.iter_mut().zip(bias) {
+                    *sum = $load(bias);
+                }
+                let mut sums = [first_sums; ROWS];
                 for step in 0..depth {
                     let mut factors = [$zero(); VECTORS];
                     for vector in 0..VECTORS {
@@ -153,12 +158,10 @@ macro_rules! level {
                         }
                     }
                 }
-                let bias = &end.bias[panel.first_column..].as_chunks::<LANES>().0[..VECTORS];
                 let (least, largest) = ($splat(end.range.0), $splat(end.range.1));
                 for row in 0..ROWS {
                     for vector in 0..VECTORS {
-                        let sum = $add(sums[row][vector], $load(&bias[vector]));
-                        let result = $min($max(sum, least), largest);
+                        let result = $min($max(sums[row][vector], least), largest);
                         let column = panel.first_column + vector * LANES;
                         let target = &mut output[(first + row) * weights.columns + column..];
                         let width = LANES.min(weights.columns - column);
@@ -180,12 +183,12 @@ macro_rules! level {
 level!(
     avx2, "Eight columns a vector.", "avx2,fma", Avx2, 8,
     HalfFloatLine, 2, [12 x 1, 6 x 2],
-    load_f32x8, store_f32x8, _mm256_setzero_ps, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_add_ps,
+    load_f32x8, store_f32x8, _mm256_setzero_ps, _mm256_set1_ps, _mm256_fmadd_ps,
     _mm256_min_ps, _mm256_max_ps
 );
 level!(
     avx512, "Sixteen columns a vector.", "avx512f", Avx512Vnni, 16,
     FloatLine, 4, [12 x 1, 12 x 2, 8 x 3, 6 x 4],
-    load_f32x16, store_f32x16, _mm512_setzero_ps, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_add_ps,
+    load_f32x16, store_f32x16, _mm512_setzero_ps, _mm512_set1_ps, _mm512_fmadd_ps,
     _mm512_min_ps, _mm512_max_ps
 );
