@@ -13,10 +13,7 @@ pub struct List<'a, T: 'a> {
 
 impl<'a, T: 'a> List<'a, T> {
     pub(crate) fn new(vector: Option<Vector<'a, T>>) -> Self {
-        Self {
-            vector,
-            elements: PhantomData,
-        }
+        Self { vector, elements: PhantomData }
     }
 
     /// Whether the field is there at all, be it empty.

@@ -41,18 +41,12 @@ where
 {
     const HEADER: usize = 8;
     let Some(found) = bytes.get(4..HEADER) else {
-        return Err(SchemaError::TooShort {
-            expected: HEADER,
-            found: bytes.len(),
-        });
+        return Err(SchemaError::TooShort { expected: HEADER, found: bytes.len() });
     };
     if found != identifier.as_bytes() {
         let mut wrong = [0; 4];
         wrong.copy_from_slice(found);
-        return Err(SchemaError::WrongIdentifier {
-            expected: identifier,
-            found: wrong,
-        });
+        return Err(SchemaError::WrongIdentifier { expected: identifier, found: wrong });
     }
     let options = VerifierOptions {
         max_depth: MAX_DEPTH,
@@ -133,9 +127,7 @@ pub(crate) fn unread_fields(table: &Table<'_>, read: &[u16]) -> Vec<u16> {
     // A vtable may be shorter than its own header.
     let fields = (vtable.num_bytes() / size_of::<u16>()).saturating_sub(2);
     let fields = u16::try_from(fields).unwrap_or(u16::MAX);
-    (0..fields)
-        .filter(|id| vtable.get(slot(*id)) != 0 && !read.contains(id))
-        .collect()
+    (0..fields).filter(|id| vtable.get(slot(*id)) != 0 && !read.contains(id)).collect()
 }
 
 /// Runs `visit` with `name` added to the path.
@@ -512,16 +504,14 @@ macro_rules! unpack_field {
     }};
     (strings(), $value:expr) => {{
         let list = $value;
-        list.is_present()
-            .then(|| list.iter().map(str::to_owned).collect())
+        list.is_present().then(|| list.iter().map(str::to_owned).collect())
     }};
     (table $arguments:tt, $value:expr) => {
         $value.map(|table| Box::new(table.unpack()))
     };
     (tables $arguments:tt, $value:expr) => {{
         let list = $value;
-        list.is_present()
-            .then(|| list.iter().map(|table| table.unpack()).collect())
+        list.is_present().then(|| list.iter().map(|table| table.unpack()).collect())
     }};
     (union $arguments:tt, $value:expr) => {
         $value.unpack()
@@ -569,21 +559,14 @@ macro_rules! pack_field {
         $value.as_deref().map(|text| $builder.create_string(text))
     };
     (scalars $arguments:tt, $builder:ident, $value:expr) => {
-        $value
-            .as_deref()
-            .map(|elements| $builder.create_vector(elements))
+        $value.as_deref().map(|elements| $builder.create_vector(elements))
     };
     (aligned_bytes(), $builder:ident, $value:expr) => {
-        $value
-            .as_deref()
-            .map(|bytes| $crate::table::create_aligned_bytes($builder, bytes))
+        $value.as_deref().map(|bytes| $crate::table::create_aligned_bytes($builder, bytes))
     };
     (strings(), $builder:ident, $value:expr) => {
         $value.as_deref().map(|texts| {
-            let offsets: Vec<_> = texts
-                .iter()
-                .map(|text| $builder.create_string(text))
-                .collect();
+            let offsets: Vec<_> = texts.iter().map(|text| $builder.create_string(text)).collect();
             $builder.create_vector(&offsets)
         })
     };

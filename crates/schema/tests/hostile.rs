@@ -27,9 +27,7 @@ fn skeleton() -> Vec<u8> {
 }
 
 fn small() -> Vec<u8> {
-    PassThrough::default()
-        .with_metadata(&normalized_rgb(127.5, 127.5))
-        .to_bytes()
+    PassThrough::default().with_metadata(&normalized_rgb(127.5, 127.5)).to_bytes()
 }
 
 /// Walks every field of whatever is accepted.
@@ -47,10 +45,7 @@ fn walk(bytes: &[u8]) -> Result<ModelT, SchemaError> {
 
 /// Where `text` lies in `bytes`.
 fn position(bytes: &[u8], text: &str) -> usize {
-    bytes
-        .windows(text.len())
-        .position(|window| window == text.as_bytes())
-        .unwrap()
+    bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap()
 }
 
 fn set_word(bytes: &mut [u8], at: usize, value: u32) {
@@ -63,10 +58,7 @@ fn too_short() {
     for length in 0..8 {
         assert_eq!(
             read_model(&bytes[..length]).err(),
-            Some(SchemaError::TooShort {
-                expected: 8,
-                found: length
-            })
+            Some(SchemaError::TooShort { expected: 8, found: length })
         );
     }
 }
@@ -76,25 +68,10 @@ fn wrong_identifier() {
     let mut bytes = small();
     bytes[4..8].copy_from_slice(b"TFL2");
     let error = read_model(&bytes).err().unwrap();
-    assert_eq!(
-        error,
-        SchemaError::WrongIdentifier {
-            expected: "TFL3",
-            found: *b"TFL2"
-        }
-    );
-    assert_eq!(
-        error.to_string(),
-        "expected the file identifier TFL3, found TFL2"
-    );
+    assert_eq!(error, SchemaError::WrongIdentifier { expected: "TFL3", found: *b"TFL2" });
+    assert_eq!(error.to_string(), "expected the file identifier TFL3, found TFL2");
     let found = read_metadata(&bytes).err();
-    assert_eq!(
-        found,
-        Some(SchemaError::WrongIdentifier {
-            expected: "M001",
-            found: *b"TFL2"
-        })
-    );
+    assert_eq!(found, Some(SchemaError::WrongIdentifier { expected: "M001", found: *b"TFL2" }));
 }
 
 #[test]
@@ -104,10 +81,7 @@ fn truncated_models_are_refused() {
         let end = flatbuffer_end(&bytes);
         let step = (end / 300).max(1);
         for length in (0..end).step_by(step).chain(0..64).chain(end - 64..end) {
-            assert!(
-                walk(&bytes[..length]).is_err(),
-                "accepted {length} of {end} bytes"
-            );
+            assert!(walk(&bytes[..length]).is_err(), "accepted {length} of {end} bytes");
             truncations += 1;
         }
         assert!(walk(&bytes[..end]).is_ok());
@@ -141,10 +115,7 @@ fn a_root_that_leads_astray_is_refused() {
     for root in [2, 4, 6, 1 << 20, u32::MAX] {
         let mut bytes = small();
         set_word(&mut bytes, 0, root);
-        assert!(
-            matches!(read_model(&bytes), Err(SchemaError::Malformed { .. })),
-            "{root}"
-        );
+        assert!(matches!(read_model(&bytes), Err(SchemaError::Malformed { .. })), "{root}");
     }
 }
 
@@ -154,10 +125,7 @@ fn a_vector_longer_than_the_file_is_refused() {
         let mut bytes = small();
         let text = position(&bytes, "pass-through");
         set_word(&mut bytes, text - 4, length);
-        assert!(
-            matches!(read_model(&bytes), Err(SchemaError::Malformed { .. })),
-            "{length}"
-        );
+        assert!(matches!(read_model(&bytes), Err(SchemaError::Malformed { .. })), "{length}");
     }
 }
 
@@ -166,10 +134,7 @@ fn text_that_is_not_utf_8_is_refused() {
     let mut bytes = small();
     let text = position(&bytes, "pass-through");
     bytes[text] = 0xff;
-    assert!(matches!(
-        read_model(&bytes),
-        Err(SchemaError::Malformed { .. })
-    ));
+    assert!(matches!(read_model(&bytes), Err(SchemaError::Malformed { .. })));
 }
 
 #[test]
@@ -179,16 +144,9 @@ fn every_word_replaced_is_refused_or_walks() {
     for at in (0..bytes.len() - 3).step_by(4) {
         let value = u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
         // Zero makes an offset lead to itself; the others lead before, behind and beside.
-        for replacement in [
-            0,
-            1,
-            2,
-            4,
-            value.wrapping_add(4),
-            value.wrapping_sub(4),
-            1 << 31,
-            u32::MAX,
-        ] {
+        for replacement in
+            [0, 1, 2, 4, value.wrapping_add(4), value.wrapping_sub(4), 1 << 31, u32::MAX]
+        {
             let mut hostile = bytes.clone();
             set_word(&mut hostile, at, replacement);
             match walk(&hostile) {
@@ -198,25 +156,14 @@ fn every_word_replaced_is_refused_or_walks() {
         }
     }
     assert_eq!(refused + walked, bytes.len() / 4 * 8);
-    assert!(
-        refused > 200,
-        "only {refused} of {} were refused",
-        refused + walked
-    );
-    assert!(
-        walked > 200,
-        "only {walked} of {} could be walked",
-        refused + walked
-    );
+    assert!(refused > 200, "only {refused} of {} were refused", refused + walked);
+    assert!(walked > 200, "only {walked} of {} could be walked", refused + walked);
 }
 
 #[test]
 fn bytes_that_are_referred_to_again_and_again_are_refused() {
     let mut builder = FlatBufferBuilder::new();
-    let buffer = BufferT {
-        data: Some(vec![1; 1 << 20]),
-        ..BufferT::default()
-    };
+    let buffer = BufferT { data: Some(vec![1; 1 << 20]), ..BufferT::default() };
     let buffer = buffer.pack(&mut builder);
     let buffers = builder.create_vector(&vec![buffer; 100_000]);
     let model = builder.start_table();
@@ -225,10 +172,7 @@ fn bytes_that_are_referred_to_again_and_again_are_refused() {
     builder.finish(model, Some(MODEL_IDENTIFIER));
     let bytes = builder.finished_data();
     assert!(bytes.len() < 2 << 20);
-    assert!(matches!(
-        read_model(bytes),
-        Err(SchemaError::Malformed { .. })
-    ));
+    assert!(matches!(read_model(bytes), Err(SchemaError::Malformed { .. })));
 }
 
 proptest! {
@@ -269,29 +213,19 @@ fn a_union_type_without_a_value_is_checked() {
     let vtable: Vec<usize> = (0..bytes.len() - 6)
         .filter(|&at| bytes[at..at + 2] == [6, 0] && bytes[at + 4..at + 6] == [7, 0])
         .collect();
-    let [vtable] = vtable.as_slice() else {
-        panic!("one vtable, not {vtable:?}")
-    };
+    let [vtable] = vtable.as_slice() else { panic!("one vtable, not {vtable:?}") };
     bytes[vtable + 4..vtable + 6].copy_from_slice(&0x7fffu16.to_le_bytes());
-    assert!(matches!(
-        read_metadata(&bytes),
-        Err(SchemaError::Malformed { .. })
-    ));
+    assert!(matches!(read_metadata(&bytes), Err(SchemaError::Malformed { .. })));
 }
 
 #[test]
 fn flipped_bytes_never_panic() {
     let files = [small(), skeleton()];
     let metadata = normalized_rgb(127.5, 127.5).to_bytes();
-    let flips = (
-        0..2usize,
-        prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
-    );
-    let config = ProptestConfig {
-        cases: 3000,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
+    let flips =
+        (0..2usize, prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8));
+    let config =
+        ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
     runner
         .run(&flips, |(file, flips)| {

@@ -28,11 +28,7 @@ fn real_models_survive_unpacking_and_packing() {
         let bytes = fs::read(model(name)).unwrap();
         let unpacked = read_model(&bytes).unwrap().unpack();
         let subgraphs = unpacked.subgraphs.as_ref().unwrap();
-        assert_eq!(
-            subgraphs[0].operators.as_ref().unwrap().len(),
-            operators,
-            "{name}"
-        );
+        assert_eq!(subgraphs[0].operators.as_ref().unwrap().len(), operators, "{name}");
 
         let packed = unpacked.to_bytes();
         let again = read_model(&packed).unwrap();
@@ -61,10 +57,7 @@ fn defaults_read_back() {
 #[test]
 fn an_absent_vector_differs_from_an_empty_one() {
     let absent = ModelT::default();
-    let empty = ModelT {
-        subgraphs: Some(Vec::new()),
-        ..ModelT::default()
-    };
+    let empty = ModelT { subgraphs: Some(Vec::new()), ..ModelT::default() };
     let absent_bytes = absent.to_bytes();
     let empty_bytes = empty.to_bytes();
     assert!(!read_model(&absent_bytes).unwrap().subgraphs().is_present());
@@ -78,10 +71,7 @@ fn an_absent_vector_differs_from_an_empty_one() {
 fn a_built_model_reads_back() {
     let built = PassThrough {
         input_signature: Some(vec![1, -1, -1, 3]),
-        outputs: vec![
-            TensorKind::float32(&[1, 192]),
-            TensorKind::uint8(&[1, 1, 1, 192]),
-        ],
+        outputs: vec![TensorKind::float32(&[1, 192]), TensorKind::uint8(&[1, 1, 1, 192])],
         ..PassThrough::default()
     }
     .with_metadata(&normalized_rgb(127.5, 127.5));
@@ -89,11 +79,7 @@ fn a_built_model_reads_back() {
     let bytes = model.to_bytes();
     let read = read_model(&bytes).unwrap();
     assert_eq!(read.unpack(), model);
-    let names: Vec<String> = read
-        .operator_codes()
-        .iter()
-        .map(|code| code.name())
-        .collect();
+    let names: Vec<String> = read.operator_codes().iter().map(|code| code.name()).collect();
     assert_eq!(names, ["CAST", "RESHAPE"]);
 }
 
@@ -111,20 +97,14 @@ fn metadata_of_every_kind_reads_back() {
         ContentPropertiesT::FeatureProperties(FeaturePropertiesT::default()),
         ContentPropertiesT::ImageProperties(ImagePropertiesT {
             color_space: 1,
-            default_size: Some(Box::new(ImageSizeT {
-                width: 320,
-                height: 240,
-            })),
+            default_size: Some(Box::new(ImageSizeT { width: 320, height: 240 })),
         }),
         ContentPropertiesT::BoundingBoxProperties(BoundingBoxPropertiesT {
             index: Some(vec![1, 0, 3, 2]),
             type_: 1,
             coordinate_type: 1,
         }),
-        ContentPropertiesT::AudioProperties(AudioPropertiesT {
-            sample_rate: 16_000,
-            channels: 1,
-        }),
+        ContentPropertiesT::AudioProperties(AudioPropertiesT { sample_rate: 16_000, channels: 1 }),
     ];
     let units = [
         ProcessUnitOptionsT::NormalizationOptions(NormalizationOptionsT {
@@ -147,16 +127,9 @@ fn metadata_of_every_kind_reads_back() {
             range: Some(Box::new(ValueRangeT { min: -1, max: 4 })),
         })),
         process_units: Some(
-            units
-                .clone()
-                .map(|options| ProcessUnitT { options })
-                .into_iter()
-                .collect(),
+            units.clone().map(|options| ProcessUnitT { options }).into_iter().collect(),
         ),
-        stats: Some(Box::new(StatsT {
-            max: Some(vec![255.0]),
-            min: Some(vec![0.0]),
-        })),
+        stats: Some(Box::new(StatsT { max: Some(vec![255.0]), min: Some(vec![0.0]) })),
         associated_files: Some(vec![file.clone()]),
         ..TensorMetadataT::default()
     });
@@ -187,11 +160,7 @@ fn what_is_not_read_is_named() {
     let mut models = 0;
     for (name, _) in MODELS {
         let bytes = fs::read(model(name)).unwrap();
-        assert_eq!(
-            read_model(&bytes).unwrap().unread(),
-            [] as [&str; 0],
-            "{name}"
-        );
+        assert_eq!(read_model(&bytes).unwrap().unread(), [] as [&str; 0], "{name}");
         models += 1;
     }
     assert_eq!(models, MODELS.len());

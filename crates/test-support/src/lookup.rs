@@ -115,10 +115,8 @@ fn model_in(folders: &[PathBuf], name: &str) -> Result<PathBuf, String> {
             return Ok(candidate);
         }
     }
-    let looked_in: Vec<String> = folders
-        .iter()
-        .map(|folder| folder.display().to_string())
-        .collect();
+    let looked_in: Vec<String> =
+        folders.iter().map(|folder| folder.display().to_string()).collect();
     Err(format!(
         "no model {name} in {}; run: cargo xtask fetch models {name}",
         looked_in.join(", ")

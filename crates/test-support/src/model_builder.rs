@@ -14,10 +14,7 @@ use image_embedder_schema::tflite::{
 
 /// A model that gives its first input back at every output.
 #[derive(Clone, Debug)]
-#[allow(
-    clippy::exhaustive_structs,
-    reason = "built with struct syntax and a default"
-)]
+#[allow(clippy::exhaustive_structs, reason = "built with struct syntax and a default")]
 pub struct PassThrough {
     /// How many inputs of the same kind the model has; all but the first lead nowhere.
     pub input_count: usize,
@@ -49,21 +46,13 @@ impl TensorKind {
     /// A tensor of 32-bit floats.
     #[must_use]
     pub fn float32(shape: &[i32]) -> Self {
-        Self {
-            shape: shape.to_vec(),
-            element: TensorType::Float32,
-            quantization: None,
-        }
+        Self { shape: shape.to_vec(), element: TensorType::Float32, quantization: None }
     }
 
     /// A tensor of unsigned bytes that stand for themselves.
     #[must_use]
     pub fn uint8(shape: &[i32]) -> Self {
-        Self {
-            shape: shape.to_vec(),
-            element: TensorType::UInt8,
-            quantization: Some((1.0, 0)),
-        }
+        Self { shape: shape.to_vec(), element: TensorType::UInt8, quantization: Some((1.0, 0)) }
     }
 
     /// A tensor of signed bytes with the given scale and zero point.
@@ -111,11 +100,7 @@ impl PassThrough {
     /// The default model with another input and output.
     #[must_use]
     pub fn new(input: TensorKind, outputs: Vec<TensorKind>) -> Self {
-        Self {
-            input,
-            outputs,
-            ..Self::default()
-        }
+        Self { input, outputs, ..Self::default() }
     }
 
     /// The same model with this metadata.
@@ -145,10 +130,7 @@ impl PassThrough {
             .collect();
         let metadata = self.metadata.as_ref().map(|bytes| {
             let buffer = graph.add_buffer(bytes.clone());
-            vec![MetadataT {
-                name: Some(self.metadata_name.clone()),
-                buffer,
-            }]
+            vec![MetadataT { name: Some(self.metadata_name.clone()), buffer }]
         });
         ModelT {
             version: 3,
@@ -190,19 +172,13 @@ impl GraphParts {
     }
 
     fn add_buffer(&mut self, data: Vec<u8>) -> u32 {
-        self.buffers.push(BufferT {
-            data: Some(data),
-            ..BufferT::default()
-        });
+        self.buffers.push(BufferT { data: Some(data), ..BufferT::default() });
         u32::try_from(self.buffers.len() - 1).expect("a test model has few buffers")
     }
 
     fn opcode(&mut self, operator: BuiltinOperator) -> u32 {
         let number = operator.raw();
-        let known = self
-            .codes
-            .iter()
-            .position(|code| code.builtin_code == number);
+        let known = self.codes.iter().position(|code| code.builtin_code == number);
         let index = known.unwrap_or_else(|| {
             self.codes.push(OperatorCodeT {
                 deprecated_builtin_code: i8::try_from(number.min(127)).expect("at most 127"),
@@ -218,10 +194,7 @@ impl GraphParts {
     fn add_output(&mut self, input: &TensorKind, output: &TensorKind, index: usize) -> i32 {
         let mut source = 0;
         if output.element != input.element {
-            let cast = TensorKind {
-                shape: input.shape.clone(),
-                ..output.clone()
-            };
+            let cast = TensorKind { shape: input.shape.clone(), ..output.clone() };
             let target = self.add_tensor(cast.tensor(format!("cast{index}")));
             let opcode_index = self.opcode(BuiltinOperator::Cast);
             self.operators.push(OperatorT {
@@ -236,11 +209,7 @@ impl GraphParts {
             });
             source = target;
         }
-        let sizes: Vec<u8> = output
-            .shape
-            .iter()
-            .flat_map(|size| size.to_le_bytes())
-            .collect();
+        let sizes: Vec<u8> = output.shape.iter().flat_map(|size| size.to_le_bytes()).collect();
         let buffer = self.add_buffer(sizes);
         let rank = i32::try_from(output.shape.len()).expect("a rank is small");
         let shape = self.add_tensor(TensorT {
@@ -314,8 +283,5 @@ pub fn metadata(inputs: Vec<TensorMetadataT>, outputs: Vec<TensorMetadataT>) -> 
 #[must_use]
 pub fn normalized_rgb(mean: f32, std: f32) -> ModelMetadataT {
     let unit = normalization(&[mean], &[std]);
-    metadata(
-        vec![image_tensor(ColorSpaceType::Rgb, vec![unit])],
-        Vec::new(),
-    )
+    metadata(vec![image_tensor(ColorSpaceType::Rgb, vec![unit])], Vec::new())
 }

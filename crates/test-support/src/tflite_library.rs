@@ -25,10 +25,7 @@ pub fn tflite_library() -> PathBuf {
     };
     let path = match env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
         Some(path) => workspace_root().join(path),
-        None => workspace_root()
-            .join(".cache/tflite")
-            .join(format!("{ARCH}-{OS}"))
-            .join(file_name),
+        None => workspace_root().join(".cache/tflite").join(format!("{ARCH}-{OS}")).join(file_name),
     };
     assert!(
         path.is_file(),
