@@ -62,19 +62,9 @@ impl<'a> FrameBuffer<'a> {
             yuv_planes(format, width, height, planes)
                 .map_err(|error| of_whole_plane(error, planes))?
         } else {
-            [
-                packed_plane(format, width, height, planes)?,
-                NO_PLANE,
-                NO_PLANE,
-            ]
+            [packed_plane(format, width, height, planes)?, NO_PLANE, NO_PLANE]
         };
-        Ok(Self {
-            format,
-            width,
-            height,
-            orientation,
-            planes,
-        })
+        Ok(Self { format, width, height, orientation, planes })
     }
 
     /// A frame in one contiguous buffer without any padding, upright as stored.
@@ -99,11 +89,7 @@ impl<'a> FrameBuffer<'a> {
         let overflow = FrameError::SizeOverflow { width, height };
         let expected = format.contiguous_size(width, height).ok_or(overflow)?;
         if data.len() != expected {
-            return Err(FrameError::DataLength {
-                format,
-                expected,
-                found: data.len(),
-            });
+            return Err(FrameError::DataLength { format, expected, found: data.len() });
         }
         let pixel_stride = format.bytes_per_pixel();
         let row_stride = (width as usize).checked_mul(pixel_stride).ok_or(overflow)?;
@@ -210,11 +196,7 @@ impl<'a> FrameBuffer<'a> {
     ///
     /// Chroma planes have `(width + 1) / 2` columns and `(height + 1) / 2` rows.
     pub fn planes(&self) -> &[Plane<'a>] {
-        if self.format.is_yuv() {
-            &self.planes
-        } else {
-            &self.planes[..1]
-        }
+        if self.format.is_yuv() { &self.planes } else { &self.planes[..1] }
     }
 }
 
@@ -225,11 +207,7 @@ fn packed_plane<'a>(
     planes: &[Plane<'a>],
 ) -> Result<Plane<'a>, FrameError> {
     let &[plane] = planes else {
-        return Err(FrameError::PlaneCount {
-            format,
-            expected: "1 plane",
-            found: planes.len(),
-        });
+        return Err(FrameError::PlaneCount { format, expected: "1 plane", found: planes.len() });
     };
     let pixel = format.bytes_per_pixel();
     if plane.pixel_stride_bytes != pixel {
@@ -258,21 +236,13 @@ fn yuv_planes<'a>(
     let interleaved = format.has_interleaved_chroma();
     let count = FrameError::PlaneCount {
         format,
-        expected: if interleaved {
-            "1, 2 or 3 planes"
-        } else {
-            "1 or 3 planes"
-        },
+        expected: if interleaved { "1, 2 or 3 planes" } else { "1 or 3 planes" },
         found: planes.len(),
     };
     let luma = planes.first().copied().ok_or(count)?;
     if luma.pixel_stride_bytes != 1 {
         let found = luma.pixel_stride_bytes;
-        return Err(FrameError::PixelStride {
-            plane: 0,
-            expected: "1",
-            found,
-        });
+        return Err(FrameError::PixelStride { plane: 0, expected: "1", found });
     }
     luma.check(0, width, height, 1)?;
 
@@ -299,11 +269,7 @@ fn yuv_planes<'a>(
         [_, chroma] if interleaved => {
             if chroma.pixel_stride_bytes != 2 {
                 let found = chroma.pixel_stride_bytes;
-                return Err(FrameError::PixelStride {
-                    plane: 1,
-                    expected: "2",
-                    found,
-                });
+                return Err(FrameError::PixelStride { plane: 1, expected: "2", found });
             }
             pair(1, chroma, columns, rows)?
         }
@@ -312,26 +278,14 @@ fn yuv_planes<'a>(
     };
     for (offset, plane) in [first, second].into_iter().enumerate() {
         // Errors name the plane as the caller gave it.
-        let index = if planes.len() == 3 {
-            offset + 1
-        } else {
-            planes.len() - 1
-        };
+        let index = if planes.len() == 3 { offset + 1 } else { planes.len() - 1 };
         if !matches!(plane.pixel_stride_bytes, 1 | 2) {
             let found = plane.pixel_stride_bytes;
-            return Err(FrameError::PixelStride {
-                plane: index,
-                expected: "1 or 2",
-                found,
-            });
+            return Err(FrameError::PixelStride { plane: index, expected: "1 or 2", found });
         }
         plane.check(index, columns, rows, 1)?;
     }
-    Ok(if format.has_v_first() {
-        [luma, second, first]
-    } else {
-        [luma, first, second]
-    })
+    Ok(if format.has_v_first() { [luma, second, first] } else { [luma, first, second] })
 }
 
 /// The bytes after the Y rows of a frame in a single plane.
@@ -352,45 +306,27 @@ fn pair<'a>(
 ) -> Result<[Plane<'a>; 2], FrameError> {
     chroma.check(index, columns, rows, 2)?;
     let (_, second) = split_plane(index, chroma.data, 1)?;
-    Ok([
-        chroma,
-        Plane {
-            data: second,
-            ..chroma
-        },
-    ])
+    Ok([chroma, Plane { data: second, ..chroma }])
 }
 
 /// Lets an error about the chroma part of a single plane speak of the whole plane.
 fn of_whole_plane(error: FrameError, planes: &[Plane<'_>]) -> FrameError {
     match (error, planes) {
-        (
-            FrameError::PlaneLength {
-                plane,
-                minimum,
-                found,
-            },
-            [whole],
-        ) => {
+        (FrameError::PlaneLength { plane, minimum, found }, [whole]) => {
             let offset = whole.data.len().saturating_sub(found);
             let minimum = minimum.saturating_add(offset);
-            FrameError::PlaneLength {
-                plane,
-                minimum,
-                found: whole.data.len(),
-            }
+            FrameError::PlaneLength { plane, minimum, found: whole.data.len() }
         }
         _ => error,
     }
 }
 
 fn split_plane(index: usize, data: &[u8], offset: usize) -> Result<(&[u8], &[u8]), FrameError> {
-    data.split_at_checked(offset)
-        .ok_or(FrameError::PlaneLength {
-            plane: index,
-            minimum: offset,
-            found: data.len(),
-        })
+    data.split_at_checked(offset).ok_or(FrameError::PlaneLength {
+        plane: index,
+        minimum: offset,
+        found: data.len(),
+    })
 }
 
 #[cfg(test)]
@@ -419,11 +355,7 @@ mod tests {
             for found in [0, size - 1, size + 1] {
                 assert_eq!(
                     FrameBuffer::from_contiguous(format, &data[..found], 5, 3).unwrap_err(),
-                    FrameError::DataLength {
-                        format,
-                        expected: size,
-                        found
-                    }
+                    FrameError::DataLength { format, expected: size, found }
                 );
             }
         }
@@ -447,11 +379,7 @@ mod tests {
         assert!(build(PixelFormat::Rgb, 4, 3, &[Plane::new(&data, 16, 3)]).is_ok());
         assert_eq!(
             build(PixelFormat::Rgb, 4, 3, &[Plane::new(&data[1..], 16, 3)]).unwrap_err(),
-            FrameError::PlaneLength {
-                plane: 0,
-                minimum: 44,
-                found: 43
-            }
+            FrameError::PlaneLength { plane: 0, minimum: 44, found: 43 }
         );
     }
 
@@ -460,33 +388,17 @@ mod tests {
         let data = [0; 100];
         assert_eq!(
             build(PixelFormat::Rgba, 4, 3, &[Plane::new(&data, 15, 4)]).unwrap_err(),
-            FrameError::RowStride {
-                plane: 0,
-                minimum: 16,
-                found: 15
-            }
+            FrameError::RowStride { plane: 0, minimum: 16, found: 15 }
         );
         let planes = [Plane::new(&data, 5, 1), Plane::new(&data, 5, 2)];
         assert_eq!(
             build(PixelFormat::Nv12, 5, 3, &planes).unwrap_err(),
-            FrameError::RowStride {
-                plane: 1,
-                minimum: 6,
-                found: 5
-            }
+            FrameError::RowStride { plane: 1, minimum: 6, found: 5 }
         );
-        let planes = [
-            Plane::new(&data, 5, 1),
-            Plane::new(&data, 3, 1),
-            Plane::new(&data, 4, 2),
-        ];
+        let planes = [Plane::new(&data, 5, 1), Plane::new(&data, 3, 1), Plane::new(&data, 4, 2)];
         assert_eq!(
             build(PixelFormat::Yv12, 5, 3, &planes).unwrap_err(),
-            FrameError::RowStride {
-                plane: 2,
-                minimum: 5,
-                found: 4
-            }
+            FrameError::RowStride { plane: 2, minimum: 5, found: 4 }
         );
     }
 
@@ -497,11 +409,7 @@ mod tests {
         let refused = |format, planes: &[Plane<'_>], plane, expected, found| {
             assert_eq!(
                 build(format, 2, 2, planes).unwrap_err(),
-                FrameError::PixelStride {
-                    plane,
-                    expected,
-                    found
-                }
+                FrameError::PixelStride { plane, expected, found }
             );
         };
         refused(PixelFormat::Rgb, &[plane(4)], 0, "3", 4);
@@ -509,20 +417,8 @@ mod tests {
         refused(PixelFormat::Gray, &[plane(2)], 0, "1", 2);
         refused(PixelFormat::Nv12, &[plane(2)], 0, "1", 2);
         refused(PixelFormat::Nv21, &[plane(1), plane(1)], 1, "2", 1);
-        refused(
-            PixelFormat::Yv21,
-            &[plane(1), plane(0), plane(1)],
-            1,
-            "1 or 2",
-            0,
-        );
-        refused(
-            PixelFormat::Nv21,
-            &[plane(1), plane(1), plane(3)],
-            2,
-            "1 or 2",
-            3,
-        );
+        refused(PixelFormat::Yv21, &[plane(1), plane(0), plane(1)], 1, "1 or 2", 0);
+        refused(PixelFormat::Nv21, &[plane(1), plane(1), plane(3)], 2, "1 or 2", 3);
     }
 
     #[test]
@@ -540,11 +436,7 @@ mod tests {
                 };
                 let is_count =
                     matches!(error, Some(FrameError::PlaneCount { found: n, .. }) if n == found);
-                assert_eq!(
-                    is_count,
-                    !allowed.contains(&found),
-                    "{format} with {found}: {error:?}"
-                );
+                assert_eq!(is_count, !allowed.contains(&found), "{format} with {found}: {error:?}");
                 refused += usize::from(is_count);
             }
         }
@@ -559,21 +451,11 @@ mod tests {
             Err(FrameError::SizeOverflow { .. })
         ));
         assert!(matches!(
-            build(
-                PixelFormat::Yv12,
-                4,
-                1,
-                &[Plane::new(&[0; 4], usize::MAX, 1)]
-            ),
+            build(PixelFormat::Yv12, 4, 1, &[Plane::new(&[0; 4], usize::MAX, 1)]),
             Err(FrameError::PlaneLength { .. })
         ));
         assert!(matches!(
-            build(
-                PixelFormat::Nv12,
-                4,
-                2,
-                &[Plane::new(&[0; 9], usize::MAX / 2, 1)]
-            ),
+            build(PixelFormat::Nv12, 4, 2, &[Plane::new(&[0; 9], usize::MAX / 2, 1)]),
             Err(FrameError::PlaneLength { .. })
         ));
         assert!(FrameBuffer::from_rgba(&[], u32::MAX, u32::MAX).is_err());
@@ -626,25 +508,13 @@ mod tests {
             let frame = frame.unwrap();
             for row in 0..3 {
                 for column in 0..3 {
-                    assert_eq!(
-                        sample(&frame, 0, column, row),
-                        y[row * 3 + column],
-                        "{index}"
-                    );
+                    assert_eq!(sample(&frame, 0, column, row), y[row * 3 + column], "{index}");
                 }
             }
             for row in 0..2 {
                 for column in 0..2 {
-                    assert_eq!(
-                        sample(&frame, 1, column, row),
-                        u[row * 2 + column],
-                        "{index}"
-                    );
-                    assert_eq!(
-                        sample(&frame, 2, column, row),
-                        v[row * 2 + column],
-                        "{index}"
-                    );
+                    assert_eq!(sample(&frame, 1, column, row), u[row * 2 + column], "{index}");
+                    assert_eq!(sample(&frame, 2, column, row), v[row * 2 + column], "{index}");
                 }
             }
         }
@@ -657,11 +527,7 @@ mod tests {
         assert!(build(PixelFormat::Nv12, 4, 4, &[Plane::new(&data, 6, 1)]).is_ok());
         assert_eq!(
             build(PixelFormat::Nv12, 4, 4, &[Plane::new(&data[..33], 6, 1)]).unwrap_err(),
-            FrameError::PlaneLength {
-                plane: 0,
-                minimum: 34,
-                found: 33
-            }
+            FrameError::PlaneLength { plane: 0, minimum: 34, found: 33 }
         );
         // Planar: chroma rows of 3 bytes, 2 x 3 of the first plane, 3 + 2 of the second.
         assert!(build(PixelFormat::Yv21, 4, 4, &[Plane::new(&data, 6, 1)]).is_err());

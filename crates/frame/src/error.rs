@@ -88,72 +88,33 @@ impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EmptyFrame { width, height } => {
-                write!(
-                    f,
-                    "expected a frame of at least 1x1 pixels, found {width}x{height}"
-                )
+                write!(f, "expected a frame of at least 1x1 pixels, found {width}x{height}")
             }
             Self::SizeOverflow { width, height } => {
-                write!(
-                    f,
-                    "a size of {width}x{height} pixels overflows the address space"
-                )
+                write!(f, "a size of {width}x{height} pixels overflows the address space")
             }
-            Self::PlaneCount {
-                format,
-                expected,
-                found,
-            } => {
+            Self::PlaneCount { format, expected, found } => {
                 write!(f, "expected {expected} for {format}, found {found}")
             }
-            Self::PixelStride {
-                plane,
-                expected,
-                found,
-            } => {
-                write!(
-                    f,
-                    "plane {plane}: expected a pixel stride of {expected}, found {found}"
-                )
+            Self::PixelStride { plane, expected, found } => {
+                write!(f, "plane {plane}: expected a pixel stride of {expected}, found {found}")
             }
-            Self::RowStride {
-                plane,
-                minimum,
-                found,
-            } => {
+            Self::RowStride { plane, minimum, found } => {
                 write!(
                     f,
                     "plane {plane}: expected a row stride of at least {minimum} bytes, found {found}"
                 )
             }
-            Self::PlaneLength {
-                plane,
-                minimum,
-                found,
-            } => {
-                write!(
-                    f,
-                    "plane {plane}: expected at least {minimum} bytes, found {found}"
-                )
+            Self::PlaneLength { plane, minimum, found } => {
+                write!(f, "plane {plane}: expected at least {minimum} bytes, found {found}")
             }
-            Self::DataLength {
-                format,
-                expected,
-                found,
-            } => {
+            Self::DataLength { format, expected, found } => {
                 write!(f, "expected {expected} bytes of {format}, found {found}")
             }
             Self::EmptyRegion { region } => {
-                write!(
-                    f,
-                    "expected a region of at least 1x1 pixels, found {region}"
-                )
+                write!(f, "expected a region of at least 1x1 pixels, found {region}")
             }
-            Self::RegionOutOfBounds {
-                region,
-                frame_width,
-                frame_height,
-            } => {
+            Self::RegionOutOfBounds { region, frame_width, frame_height } => {
                 write!(
                     f,
                     "expected a region within the frame of {frame_width}x{frame_height} pixels, \

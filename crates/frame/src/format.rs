@@ -7,10 +7,7 @@ use std::fmt;
 /// The YUV formats are 4:2:0: one pair of chroma samples for each block of 2x2 pixels, so the
 /// chroma planes have `(width + 1) / 2` columns and `(height + 1) / 2` rows.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[allow(
-    clippy::exhaustive_enums,
-    reason = "every format needs code in every preprocessing mode"
-)]
+#[allow(clippy::exhaustive_enums, reason = "every format needs code in every preprocessing mode")]
 pub enum PixelFormat {
     /// Three bytes a pixel: red, green, blue.
     Rgb,
@@ -30,15 +27,8 @@ pub enum PixelFormat {
 
 impl PixelFormat {
     /// All formats.
-    pub const ALL: [Self; 7] = [
-        Self::Rgb,
-        Self::Rgba,
-        Self::Gray,
-        Self::Nv12,
-        Self::Nv21,
-        Self::Yv12,
-        Self::Yv21,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Rgb, Self::Rgba, Self::Gray, Self::Nv12, Self::Nv21, Self::Yv12, Self::Yv21];
 
     /// Bytes of one pixel in the first plane: three, four, or one.
     pub const fn bytes_per_pixel(self) -> usize {
@@ -115,12 +105,7 @@ mod tests {
         assert_eq!(PixelFormat::Rgb.contiguous_size(5, 3), Some(45));
         assert_eq!(PixelFormat::Rgba.contiguous_size(5, 3), Some(60));
         assert_eq!(PixelFormat::Gray.contiguous_size(5, 3), Some(15));
-        for format in [
-            PixelFormat::Nv12,
-            PixelFormat::Nv21,
-            PixelFormat::Yv12,
-            PixelFormat::Yv21,
-        ] {
+        for format in [PixelFormat::Nv12, PixelFormat::Nv21, PixelFormat::Yv12, PixelFormat::Yv21] {
             assert_eq!(format.contiguous_size(5, 3), Some(15 + 2 * 3 * 2));
             assert_eq!(format.contiguous_size(4, 2), Some(12));
         }
@@ -130,10 +115,6 @@ mod tests {
     #[cfg(target_pointer_width = "64")]
     fn contiguous_sizes_are_checked() {
         assert_eq!(PixelFormat::Rgba.contiguous_size(u32::MAX, u32::MAX), None);
-        assert!(
-            PixelFormat::Gray
-                .contiguous_size(u32::MAX, u32::MAX)
-                .is_some()
-        );
+        assert!(PixelFormat::Gray.contiguous_size(u32::MAX, u32::MAX).is_some());
     }
 }

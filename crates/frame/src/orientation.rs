@@ -25,10 +25,7 @@ use std::fmt;
 /// [`quarter_turns`]: Self::quarter_turns
 /// [`is_mirrored`]: Self::is_mirrored
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-#[allow(
-    clippy::exhaustive_enums,
-    reason = "there are eight symmetries of a rectangle"
-)]
+#[allow(clippy::exhaustive_enums, reason = "there are eight symmetries of a rectangle")]
 pub enum Orientation {
     /// Upright as stored.
     #[default]
@@ -106,10 +103,7 @@ impl Orientation {
 
     /// Whether the turned image must also be mirrored left to right.
     pub const fn is_mirrored(self) -> bool {
-        matches!(
-            self,
-            Self::TopRight | Self::BottomLeft | Self::LeftTop | Self::RightBottom
-        )
+        matches!(self, Self::TopRight | Self::BottomLeft | Self::LeftTop | Self::RightBottom)
     }
 
     /// The one orientation whose correction is that of `self` followed by that of `next`.
@@ -166,10 +160,7 @@ mod tests {
     fn exif_values_round_trip() {
         for (index, orientation) in Orientation::ALL.into_iter().enumerate() {
             assert_eq!(usize::from(orientation.exif()), index + 1);
-            assert_eq!(
-                Orientation::from_exif(orientation.exif()),
-                Some(orientation)
-            );
+            assert_eq!(Orientation::from_exif(orientation.exif()), Some(orientation));
             assert_eq!(orientation.swaps_dimensions(), orientation.exif() >= 5);
         }
         for value in [0, 9, 255] {
@@ -183,11 +174,7 @@ mod tests {
             // Counter-clockwise with y pointing down: the right side goes to the top.
             (x, y) = (y, -x);
         }
-        if orientation.is_mirrored() {
-            (-x, y)
-        } else {
-            (x, y)
-        }
+        if orientation.is_mirrored() { (-x, y) } else { (x, y) }
     }
 
     #[test]

@@ -9,10 +9,7 @@ use crate::FrameError;
 /// The sample of column `x` and row `y` begins at byte
 /// `y * row_stride_bytes + x * pixel_stride_bytes`.
 #[derive(Clone, Copy, Eq, PartialEq)]
-#[allow(
-    clippy::exhaustive_structs,
-    reason = "the three numbers that describe a plane"
-)]
+#[allow(clippy::exhaustive_structs, reason = "the three numbers that describe a plane")]
 pub struct Plane<'a> {
     /// The bytes, from the first sample on. The last row may be short of its padding.
     pub data: &'a [u8],
@@ -25,11 +22,7 @@ pub struct Plane<'a> {
 impl<'a> Plane<'a> {
     /// A plane with the given strides.
     pub const fn new(data: &'a [u8], row_stride_bytes: usize, pixel_stride_bytes: usize) -> Self {
-        Self {
-            data,
-            row_stride_bytes,
-            pixel_stride_bytes,
-        }
+        Self { data, row_stride_bytes, pixel_stride_bytes }
     }
 
     /// Checks that `columns` x `rows` samples of `sample_bytes` bytes lie within the data.
@@ -40,10 +33,7 @@ impl<'a> Plane<'a> {
         rows: u32,
         sample_bytes: usize,
     ) -> Result<(), FrameError> {
-        let overflow = FrameError::SizeOverflow {
-            width: columns,
-            height: rows,
-        };
+        let overflow = FrameError::SizeOverflow { width: columns, height: rows };
         let row = (columns as usize)
             .saturating_sub(1)
             .checked_mul(self.pixel_stride_bytes)

@@ -11,10 +11,7 @@ use crate::{FrameError, Orientation};
 /// Pixels; the origin is the first pixel in memory. The rectangle covers the columns
 /// `origin_x..origin_x + width` and the rows `origin_y..origin_y + height`.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-#[allow(
-    clippy::exhaustive_structs,
-    reason = "the four numbers that describe a rectangle"
-)]
+#[allow(clippy::exhaustive_structs, reason = "the four numbers that describe a rectangle")]
 pub struct BoundingBox {
     /// The leftmost column.
     pub origin_x: u32,
@@ -29,12 +26,7 @@ pub struct BoundingBox {
 impl BoundingBox {
     /// A box with the given origin and size.
     pub const fn new(origin_x: u32, origin_y: u32, width: u32, height: u32) -> Self {
-        Self {
-            origin_x,
-            origin_y,
-            width,
-            height,
-        }
+        Self { origin_x, origin_y, width, height }
     }
 
     /// The box that covers a whole frame.
@@ -60,11 +52,7 @@ impl BoundingBox {
         {
             Ok(())
         } else {
-            Err(FrameError::RegionOutOfBounds {
-                region: *self,
-                frame_width,
-                frame_height,
-            })
+            Err(FrameError::RegionOutOfBounds { region: *self, frame_width, frame_height })
         }
     }
 
@@ -95,12 +83,7 @@ impl BoundingBox {
         frame_height: u32,
     ) -> Result<Self, FrameError> {
         self.check(frame_width, frame_height)?;
-        let Self {
-            origin_x: x,
-            origin_y: y,
-            width,
-            height,
-        } = self;
+        let Self { origin_x: x, origin_y: y, width, height } = self;
         // What is left of the frame on the other side of the box.
         let (right, below) = (frame_width - x - width, frame_height - y - height);
         Ok(match orientation {
@@ -119,11 +102,7 @@ impl BoundingBox {
 impl fmt::Display for BoundingBox {
     /// As `4x2 at (1, 0)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}x{} at ({}, {})",
-            self.width, self.height, self.origin_x, self.origin_y
-        )
+        write!(f, "{}x{} at ({}, {})", self.width, self.height, self.origin_x, self.origin_y)
     }
 }
 
@@ -158,11 +137,7 @@ mod tests {
             let error = region.check(4, 3).unwrap_err();
             assert_eq!(
                 error,
-                FrameError::RegionOutOfBounds {
-                    region,
-                    frame_width: 4,
-                    frame_height: 3
-                }
+                FrameError::RegionOutOfBounds { region, frame_width: 4, frame_height: 3 }
             );
             assert!(error.to_string().contains(&region.to_string()));
             assert!(error.to_string().contains("4x3"));
@@ -176,11 +151,7 @@ mod tests {
         for orientation in Orientation::ALL {
             let (mut turned, mut width, mut height) = (region, frame_width, frame_height);
             for _ in 0..orientation.quarter_turns() {
-                let BoundingBox {
-                    origin_x: x,
-                    origin_y: y,
-                    ..
-                } = turned;
+                let BoundingBox { origin_x: x, origin_y: y, .. } = turned;
                 let origin_y = width - x - turned.width;
                 turned = BoundingBox::new(y, origin_y, turned.height, turned.width);
                 (width, height) = (height, width);
@@ -190,16 +161,9 @@ mod tests {
             }
             let oriented = region.oriented(orientation, frame_width, frame_height);
             assert_eq!(oriented, Ok(turned), "{orientation}");
-            assert_eq!(
-                turned.oriented(orientation.inverse(), width, height),
-                Ok(region)
-            );
+            assert_eq!(turned.oriented(orientation.inverse(), width, height), Ok(region));
         }
         let outside = BoundingBox::new(8, 0, 3, 1);
-        assert!(
-            outside
-                .oriented(Orientation::TopRight, frame_width, frame_height)
-                .is_err()
-        );
+        assert!(outside.oriented(Orientation::TopRight, frame_width, frame_height).is_err());
     }
 }

@@ -61,12 +61,7 @@ pub(crate) fn rgb_from_yuv420(y: &[u8], u: &[u8], v: &[u8], width: usize, rgb: &
 
 /// Converts tight planes of one size.
 pub(crate) fn rgb_from_yuv444(y: &[u8], u: &[u8], v: &[u8], rgb: &mut [u8]) {
-    for ((pixel, &y), (&u, &v)) in rgb
-        .as_chunks_mut::<3>()
-        .0
-        .iter_mut()
-        .zip(y)
-        .zip(u.iter().zip(v))
+    for ((pixel, &y), (&u, &v)) in rgb.as_chunks_mut::<3>().0.iter_mut().zip(y).zip(u.iter().zip(v))
     {
         *pixel = rgb_from_yuv_rounded(y, u, v);
     }
@@ -81,12 +76,7 @@ pub(crate) fn rgb_from_gray(gray: &[u8], rgb: &mut [u8]) {
 
 /// Drops the fourth channel.
 pub(crate) fn rgb_from_rgba(rgba: &[u8], rgb: &mut [u8]) {
-    for (rgb, &[r, g, b, _]) in rgb
-        .as_chunks_mut::<3>()
-        .0
-        .iter_mut()
-        .zip(rgba.as_chunks::<4>().0)
-    {
+    for (rgb, &[r, g, b, _]) in rgb.as_chunks_mut::<3>().0.iter_mut().zip(rgba.as_chunks::<4>().0) {
         *rgb = [r, g, b];
     }
 }

@@ -98,22 +98,13 @@ impl fmt::Display for PreprocessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Frame(_) => f.write_str("invalid frame or region"),
-            Self::TargetSize {
-                maximum,
-                width,
-                height,
-            } => {
+            Self::TargetSize { maximum, width, height } => {
                 write!(
                     f,
                     "expected a target of 1x1 to {maximum}x{maximum} pixels, found {width}x{height}"
                 )
             }
-            Self::RegionSize {
-                mode,
-                maximum,
-                width,
-                height,
-            } => {
+            Self::RegionSize { mode, maximum, width, height } => {
                 write!(
                     f,
                     "mode {mode}: expected a region of at most {maximum}x{maximum} pixels, \
@@ -123,23 +114,14 @@ impl fmt::Display for PreprocessError {
             Self::UnsupportedOrientation { mode, orientation } => {
                 write!(f, "mode {mode} does not support orientation {orientation}")
             }
-            Self::UnsupportedResizePolicy {
-                mode,
-                resize_policy,
-            } => {
-                write!(
-                    f,
-                    "mode {mode} does not support resize policy {resize_policy}"
-                )
+            Self::UnsupportedResizePolicy { mode, resize_policy } => {
+                write!(f, "mode {mode} does not support resize policy {resize_policy}")
             }
             Self::FrameMismatch { expected, found } => {
                 write!(f, "expected a frame of {expected}, found {found}")
             }
             Self::OutputLength { expected, found } => {
-                write!(
-                    f,
-                    "expected an output of {expected} elements, found {found}"
-                )
+                write!(f, "expected an output of {expected} elements, found {found}")
             }
             Self::ZeroStd { channel, std } => {
                 write!(
@@ -154,10 +136,7 @@ impl fmt::Display for PreprocessError {
                 )
             }
             Self::QuantizationScale { scale } => {
-                write!(
-                    f,
-                    "expected a positive finite quantisation scale, found {scale}"
-                )
+                write!(f, "expected a positive finite quantisation scale, found {scale}")
             }
             Self::OutOfMemory { bytes } => write!(f, "could not allocate {bytes} bytes"),
             Self::Resize { message } => write!(f, "resize failed: {message}"),

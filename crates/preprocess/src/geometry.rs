@@ -34,10 +34,7 @@ impl FrameGeometry {
     /// [`FrameError::EmptyRegion`] or [`FrameError::RegionOutOfBounds`].
     pub fn of_region(frame: &FrameBuffer<'_>, region: BoundingBox) -> Result<Self, FrameError> {
         region.check(frame.width(), frame.height())?;
-        Ok(Self {
-            region,
-            ..Self::of(frame)
-        })
+        Ok(Self { region, ..Self::of(frame) })
     }
 
     /// How the pixels of the frame lie in memory.
@@ -67,10 +64,7 @@ impl FrameGeometry {
 
     /// Whether a frame has this geometry, the region aside.
     pub(crate) fn matches(&self, frame: &FrameBuffer<'_>) -> bool {
-        Self {
-            region: self.region,
-            ..Self::of(frame)
-        } == *self
+        Self { region: self.region, ..Self::of(frame) } == *self
     }
 }
 

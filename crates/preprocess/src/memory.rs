@@ -11,30 +11,17 @@ pub(crate) struct Size {
 
 impl Size {
     pub(crate) const fn new(width: u32, height: u32) -> Self {
-        Self {
-            width: width as usize,
-            height: height as usize,
-        }
+        Self { width: width as usize, height: height as usize }
     }
 
     /// Width and height exchanged if `swap`.
     pub(crate) const fn swapped_if(self, swap: bool) -> Self {
-        if swap {
-            Self {
-                width: self.height,
-                height: self.width,
-            }
-        } else {
-            self
-        }
+        if swap { Self { width: self.height, height: self.width } } else { self }
     }
 
     /// The size of a chroma plane.
     pub(crate) const fn chroma(self) -> Self {
-        Self {
-            width: self.width.div_ceil(2),
-            height: self.height.div_ceil(2),
-        }
+        Self { width: self.width.div_ceil(2), height: self.height.div_ceil(2) }
     }
 
     /// Bytes of tight rows of `channels` bytes a pixel.
@@ -64,9 +51,7 @@ pub(crate) fn zeroed(bytes: usize) -> Result<Vec<u8>, PreprocessError> {
 /// [`PreprocessError::OutOfMemory`].
 pub(crate) fn grow(buffer: &mut Vec<u8>, bytes: usize) -> Result<(), PreprocessError> {
     if let Some(missing) = bytes.checked_sub(buffer.len()) {
-        buffer
-            .try_reserve_exact(missing)
-            .map_err(|_| PreprocessError::OutOfMemory { bytes })?;
+        buffer.try_reserve_exact(missing).map_err(|_| PreprocessError::OutOfMemory { bytes })?;
         buffer.resize(bytes, 0);
     }
     Ok(())

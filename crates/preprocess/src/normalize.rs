@@ -65,18 +65,11 @@ impl Normalization {
     /// [`PreprocessError::OutputLength`] if the lengths differ.
     pub fn apply(&self, rgb: &[u8], output: &mut [f32]) -> Result<(), PreprocessError> {
         if rgb.len() != output.len() {
-            return Err(PreprocessError::OutputLength {
-                expected: rgb.len(),
-                found: output.len(),
-            });
+            return Err(PreprocessError::OutputLength { expected: rgb.len(), found: output.len() });
         }
         let [red, green, blue] = self.mean;
         let [inverse_red, inverse_green, inverse_blue] = self.inverse();
-        for (values, bytes) in output
-            .as_chunks_mut::<3>()
-            .0
-            .iter_mut()
-            .zip(rgb.as_chunks::<3>().0)
+        for (values, bytes) in output.as_chunks_mut::<3>().0.iter_mut().zip(rgb.as_chunks::<3>().0)
         {
             *values = [
                 inverse_red * (f32::from(bytes[0]) - red),
@@ -100,10 +93,7 @@ impl Normalization {
 impl Default for Normalization {
     /// Leaves the levels as they are: mean 0, standard deviation 1.
     fn default() -> Self {
-        Self {
-            mean: [0.0; 3],
-            std: [1.0; 3],
-        }
+        Self { mean: [0.0; 3], std: [1.0; 3] }
     }
 }
 
@@ -141,10 +131,7 @@ mod tests {
     fn lengths_must_agree() {
         assert_eq!(
             Normalization::default().apply(&[0; 6], &mut [0.0; 3]),
-            Err(PreprocessError::OutputLength {
-                expected: 6,
-                found: 3
-            })
+            Err(PreprocessError::OutputLength { expected: 6, found: 3 })
         );
     }
 }

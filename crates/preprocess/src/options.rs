@@ -78,9 +78,6 @@ pub struct PreprocessOptions {
 impl PreprocessOptions {
     /// Options with the given mode that stretch the region.
     pub const fn with_mode(mode: PreprocessMode) -> Self {
-        Self {
-            mode,
-            resize_policy: ResizePolicy::Stretch,
-        }
+        Self { mode, resize_policy: ResizePolicy::Stretch }
     }
 }

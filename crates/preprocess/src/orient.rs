@@ -27,11 +27,7 @@ pub(crate) fn orient<const C: usize>(
         Orientation::RightBottom => (last_row + last_column, -stride, -1),
         Orientation::LeftBottom => (last_column, stride, -1),
     };
-    let upright_width = if orientation.swaps_dimensions() {
-        height
-    } else {
-        width
-    };
+    let upright_width = if orientation.swaps_dimensions() { height } else { width };
     let (pixels, _) = stored.as_chunks::<C>();
     let mut row_start = first.cast_signed();
     for row in upright.chunks_exact_mut(upright_width * C) {
@@ -64,10 +60,7 @@ mod tests {
         ];
         for (orientation, expected) in expected {
             let mut upright = [0; 6];
-            let size = Size {
-                width: 3,
-                height: 2,
-            };
+            let size = Size { width: 3, height: 2 };
             orient::<1>(&[1, 2, 3, 4, 5, 6], size, orientation, &mut upright);
             assert_eq!(upright, expected, "{orientation}");
         }

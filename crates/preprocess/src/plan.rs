@@ -80,14 +80,7 @@ impl Plan {
             }
         };
         let rgb = zeroed(target.bytes(3)?)?;
-        Ok(Self {
-            geometry,
-            target_width,
-            target_height,
-            options: *options,
-            resize,
-            rgb,
-        })
+        Ok(Self { geometry, target_width, target_height, options: *options, resize, rgb })
     }
 
     /// The geometry that frames must have.

@@ -31,10 +31,7 @@ impl InputQuantization {
         if !(scale.is_finite() && scale > 0.0) {
             return Err(PreprocessError::QuantizationScale { scale });
         }
-        let mut tables = Self {
-            int8: [[0; 256]; 3],
-            uint8: [[0; 256]; 3],
-        };
+        let mut tables = Self { int8: [[0; 256]; 3], uint8: [[0; 256]; 3] };
         for channel in 0..3 {
             for byte in 0..=u8::MAX {
                 let real = normalization.value(channel, byte) / scale;
@@ -73,18 +70,10 @@ fn apply<T: Copy>(
     output: &mut [T],
 ) -> Result<(), PreprocessError> {
     if rgb.len() != output.len() {
-        return Err(PreprocessError::OutputLength {
-            expected: rgb.len(),
-            found: output.len(),
-        });
+        return Err(PreprocessError::OutputLength { expected: rgb.len(), found: output.len() });
     }
     let [red, green, blue] = tables;
-    for (values, bytes) in output
-        .as_chunks_mut::<3>()
-        .0
-        .iter_mut()
-        .zip(rgb.as_chunks::<3>().0)
-    {
+    for (values, bytes) in output.as_chunks_mut::<3>().0.iter_mut().zip(rgb.as_chunks::<3>().0) {
         let [r, g, b] = bytes.map(usize::from);
         *values = [red[r], green[g], blue[b]];
     }
@@ -117,9 +106,7 @@ mod tests {
         assert_eq!(output, [255; 3]);
         let quantization = InputQuantization::new(&Normalization::default(), 0.5, -300).unwrap();
         let mut output = [0i8; 3];
-        quantization
-            .apply_int8(&[0, 100, 255], &mut output)
-            .unwrap();
+        quantization.apply_int8(&[0, 100, 255], &mut output).unwrap();
         assert_eq!(output, [-128, -100, 127]);
     }
 
@@ -136,10 +123,7 @@ mod tests {
         let quantization = InputQuantization::new(&Normalization::default(), 1.0, 0).unwrap();
         assert_eq!(
             quantization.apply_uint8(&[0; 3], &mut [0; 6]),
-            Err(PreprocessError::OutputLength {
-                expected: 3,
-                found: 6
-            })
+            Err(PreprocessError::OutputLength { expected: 3, found: 6 })
         );
     }
 }

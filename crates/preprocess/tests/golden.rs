@@ -27,17 +27,12 @@ fn integer(value: &Value) -> u32 {
 
 /// The part of `data` that an `[offset, length]` pair names.
 fn part<'a>(data: &'a [u8], value: &Value) -> &'a [u8] {
-    let [offset, length] = integers(value)[..] else {
-        panic!("expected [offset, length]")
-    };
+    let [offset, length] = integers(value)[..] else { panic!("expected [offset, length]") };
     &data[offset as usize..][..length as usize]
 }
 
 fn format_named(name: &str) -> PixelFormat {
-    PixelFormat::ALL
-        .into_iter()
-        .find(|format| format.name() == name)
-        .unwrap()
+    PixelFormat::ALL.into_iter().find(|format| format.name() == name).unwrap()
 }
 
 /// Preprocesses the frame of a recorded case.
@@ -52,9 +47,7 @@ fn run(case: &Value, format: PixelFormat, input: &[u8], region: &Value) -> Vec<u
     let geometry = if region.is_null() {
         FrameGeometry::of(&frame)
     } else {
-        let [x, y, width, height] = integers(region)[..] else {
-            panic!("expected four numbers")
-        };
+        let [x, y, width, height] = integers(region)[..] else { panic!("expected four numbers") };
         FrameGeometry::of_region(&frame, BoundingBox::new(x, y, width, height)).unwrap()
     };
     let (width, height) = (integer(&case["out_width"]), integer(&case["out_height"]));
@@ -85,20 +78,12 @@ fn check(name: &str) -> BTreeMap<String, usize> {
         }
         *counts.entry(format.to_owned()).or_insert(0) += 1;
     }
-    assert!(
-        failures.is_empty(),
-        "{} cases differ:\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} cases differ:\n{}", failures.len(), failures.join("\n"));
     counts
 }
 
 fn counts<const N: usize>(expected: [(&str, usize); N]) -> BTreeMap<String, usize> {
-    expected
-        .into_iter()
-        .map(|(name, count)| (name.to_owned(), count))
-        .collect()
+    expected.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
 }
 
 #[test]
@@ -108,26 +93,16 @@ fn wheel_pixels_are_exact() {
 
 #[test]
 fn frame_buffer_utils_pixels_are_exact() {
-    let expected = counts([
-        ("RGB", 80),
-        ("RGBA", 80),
-        ("NV12", 80),
-        ("NV21", 80),
-        ("YV12", 80),
-        ("YV21", 80),
-    ]);
+    let expected =
+        counts([("RGB", 80), ("RGBA", 80), ("NV12", 80), ("NV21", 80), ("YV12", 80), ("YV21", 80)]);
     assert_eq!(check("frame_buffer_utils"), expected);
 }
 
 #[test]
 fn normalization_is_exact() {
     let channels = |value: &Value| -> [f32; 3] {
-        let values: Vec<f32> = value
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|value| value.as_f64().unwrap() as f32)
-            .collect();
+        let values: Vec<f32> =
+            value.as_array().unwrap().iter().map(|value| value.as_f64().unwrap() as f32).collect();
         match values[..] {
             [one] => [one; 3],
             [red, green, blue] => [red, green, blue],
@@ -136,10 +111,7 @@ fn normalization_is_exact() {
     };
     let rgb: Vec<u8> = (0..=255).flat_map(|level| [level; 3]).collect();
     let mut cases = 0;
-    for case in json(&fixtures().join("normalization.json"))["normalize"]
-        .as_array()
-        .unwrap()
-    {
+    for case in json(&fixtures().join("normalization.json"))["normalize"].as_array().unwrap() {
         let normalization =
             Normalization::new(channels(&case["mean"]), channels(&case["std"])).unwrap();
         let mut output = vec![0.0; rgb.len()];
@@ -148,11 +120,7 @@ fn normalization_is_exact() {
         assert_eq!(output.len(), expected.len());
         for (found, expected) in output.into_iter().zip(expected) {
             let expected = expected.as_f64().unwrap() as f32;
-            assert_eq!(
-                found.to_bits(),
-                expected.to_bits(),
-                "{found} is not {expected}"
-            );
+            assert_eq!(found.to_bits(), expected.to_bits(), "{found} is not {expected}");
         }
         cases += 1;
     }
@@ -165,21 +133,9 @@ fn read_npy(path: &Path) -> ([u32; 3], Vec<u8>) {
     assert_eq!(bytes[..8], *b"\x93NUMPY\x01\x00", "{}", path.display());
     let header_end = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     let header = std::str::from_utf8(&bytes[10..header_end]).unwrap();
-    assert!(
-        header.contains("'|u1'") && header.contains("'fortran_order': False"),
-        "{header}"
-    );
-    let shape = header
-        .split_once("'shape': (")
-        .unwrap()
-        .1
-        .split_once(')')
-        .unwrap()
-        .0;
-    let shape: Vec<u32> = shape
-        .split(',')
-        .map(|size| size.trim().parse().unwrap())
-        .collect();
+    assert!(header.contains("'|u1'") && header.contains("'fortran_order': False"), "{header}");
+    let shape = header.split_once("'shape': (").unwrap().1.split_once(')').unwrap().0;
+    let shape: Vec<u32> = shape.split(',').map(|size| size.trim().parse().unwrap()).collect();
     (shape.try_into().unwrap(), bytes[header_end..].to_vec())
 }
 
@@ -191,24 +147,14 @@ fn photographs_are_exact() {
     let golden = Path::new(&reference).join("spec/golden");
     let data = std::fs::read(golden.join("pixels_wheel.bin")).unwrap();
     let mut cases = 0;
-    for case in json(&golden.join("pixels_wheel.json"))["cases"]
-        .as_array()
-        .unwrap()
-    {
+    for case in json(&golden.join("pixels_wheel.json"))["cases"].as_array().unwrap() {
         let Some(image) = case["image"].as_str() else {
             continue;
         };
         let ([height, width, channels], pixels) =
             read_npy(&golden.join("decoded").join(format!("{image}.npy")));
-        assert_eq!(
-            (integer(&case["width"]), integer(&case["height"])),
-            (width, height)
-        );
-        let format = if channels == 4 {
-            PixelFormat::Rgba
-        } else {
-            PixelFormat::Rgb
-        };
+        assert_eq!((integer(&case["width"]), integer(&case["height"])), (width, height));
+        let format = if channels == 4 { PixelFormat::Rgba } else { PixelFormat::Rgb };
         let output = run(case, format, &pixels, &case["roi"]);
         assert_eq!(format.name(), case["format"].as_str().unwrap(), "{image}");
         assert!(output == part(&data, &case["output"]), "{image} differs");

@@ -10,11 +10,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-const MODES: [PreprocessMode; 3] = [
-    PreprocessMode::TaskLibrary,
-    PreprocessMode::MediaPipe,
-    PreprocessMode::Quality,
-];
+const MODES: [PreprocessMode; 3] =
+    [PreprocessMode::TaskLibrary, PreprocessMode::MediaPipe, PreprocessMode::Quality];
 
 /// A contiguous frame that owns its bytes.
 #[derive(Clone, Debug)]
@@ -36,12 +33,7 @@ impl Image {
             state ^= state << 5;
             (state >> 24) as u8
         };
-        Self {
-            format,
-            width,
-            height,
-            data: (0..size).map(byte).collect(),
-        }
+        Self { format, width, height, data: (0..size).map(byte).collect() }
     }
 
     fn frame(&self) -> FrameBuffer<'_> {
@@ -82,12 +74,7 @@ impl Image {
                 data.extend(second);
             }
         }
-        Self {
-            format: self.format,
-            width: region.width,
-            height: region.height,
-            data,
-        }
+        Self { format: self.format, width: region.width, height: region.height, data }
     }
 }
 
@@ -126,11 +113,7 @@ fn sizes_and_regions() -> impl Strategy<Value = ((u32, u32), BoundingBox)> {
 
 /// The size of an upright image.
 fn upright(orientation: Orientation, (width, height): (u32, u32)) -> (u32, u32) {
-    if orientation.swaps_dimensions() {
-        (height, width)
-    } else {
-        (width, height)
-    }
+    if orientation.swaps_dimensions() { (height, width) } else { (width, height) }
 }
 
 proptest! {
@@ -214,6 +197,45 @@ proptest! {
         plan.rgb_into(&frame, &mut first).unwrap();
         plan.rgb_into(&frame, &mut second).unwrap();
         prop_assert_eq!(first, second);
+    }
+
+    #[test]
+    fn region_of_the_whole_equals_no_region(
+        format in formats(),
+        mode in select(&MODES[..]),
+        size in (1u32..70, 1u32..70),
+        orientation in orientations(),
+        target in (1u32..60, 1u32..60),
+        seed: u32,
+    ) {
+        let image = Image::new(format, size.0, size.1, seed);
+        let frame = image.frame().with_orientation(orientation);
+        let options = PreprocessOptions::with_mode(mode);
+        prop_assert_eq!(
+            preprocess(&frame, Some(frame.bounds()), target, &options),
+            preprocess(&frame, None, target, &options)
+        );
+    }
+
+    #[test]
+    fn an_orientation_and_its_inverse_are_the_identity(
+        format in select(vec![PixelFormat::Rgb, PixelFormat::Rgba, PixelFormat::Gray]),
+        mode in select(vec![PreprocessMode::TaskLibrary, PreprocessMode::Quality]),
+        size in (1u32..40, 1u32..40),
+        orientation in orientations(),
+        seed: u32,
+    ) {
+        let image = Image::new(format, size.0, size.1, seed);
+        let options = PreprocessOptions::with_mode(mode);
+        let turned_size = upright(orientation, size);
+        let frame = image.frame().with_orientation(orientation);
+        let turned = preprocess(&frame, None, turned_size, &options).unwrap();
+        let frame = FrameBuffer::from_rgb(&turned, turned_size.0, turned_size.1).unwrap();
+        let frame = frame.with_orientation(orientation.inverse());
+        prop_assert_eq!(
+            preprocess(&frame, None, size, &options).unwrap(),
+            preprocess(&image.frame(), None, size, &options).unwrap()
+        );
     }
 
     #[test]
@@ -413,11 +435,8 @@ fn media_pipe_formula(
     let (box_width, box_height) = (f64::from(region.width), f64::from(region.height));
     let centre_x = f64::from(region.origin_x) + box_width / 2.0;
     let centre_y = f64::from(region.origin_y) + box_height / 2.0;
-    let (width, height) = if degrees % 180 == 90 {
-        (box_height, box_width)
-    } else {
-        (box_width, box_height)
-    };
+    let (width, height) =
+        if degrees % 180 == 90 { (box_height, box_width) } else { (box_width, box_height) };
     // Cosine and sine of minus the clockwise rotation.
     let (cosine, sine) = match degrees {
         0 => (1.0, 0.0),
@@ -466,10 +485,7 @@ fn triangle_filter(image: &Image, region: BoundingBox, target: (u32, u32)) -> Ve
             };
             let weights: Vec<f64> = (0..samples).map(weight).collect();
             let sum: f64 = weights.iter().sum();
-            weights
-                .into_iter()
-                .map(|weight| weight / sum)
-                .collect::<Vec<_>>()
+            weights.into_iter().map(|weight| weight / sum).collect::<Vec<_>>()
         };
     let frame = image.frame();
     let value = |plane: usize, channel: usize, x: u32, y: u32| -> f64 {
@@ -479,17 +495,7 @@ fn triangle_filter(image: &Image, region: BoundingBox, target: (u32, u32)) -> Ve
             let last = (origin + extent).div_ceil(unit) as usize;
             let (origin, extent) = (f64::from(origin), f64::from(extent));
             let unit = f64::from(unit);
-            (
-                first,
-                weights(
-                    origin / unit,
-                    extent / unit,
-                    first,
-                    last - first,
-                    index,
-                    count,
-                ),
-            )
+            (first, weights(origin / unit, extent / unit, first, last - first, index, count))
         };
         let (left, columns) = axis(region.origin_x, region.width, x, target.0);
         let (top, rows) = axis(region.origin_y, region.height, y, target.1);
@@ -552,34 +558,24 @@ fn letterbox_is_the_whole_between_bars() {
 #[test]
 fn quality_averages_all_pixels_when_shrinking() {
     // Stripes of single columns: two taps would see one colour only.
-    let pixels: Vec<u8> = (0..64 * 64)
-        .map(|index| if index % 2 == 0 { 0 } else { 200 })
-        .collect();
+    let pixels: Vec<u8> = (0..64 * 64).map(|index| if index % 2 == 0 { 0 } else { 200 }).collect();
     let frame = FrameBuffer::from_gray(&pixels, 64, 64).unwrap();
     let options = PreprocessOptions::with_mode(PreprocessMode::Quality);
     let output = preprocess(&frame, None, (4, 4), &options).unwrap();
-    assert!(
-        output.iter().all(|&level| (98..=102).contains(&level)),
-        "{output:?}"
-    );
+    assert!(output.iter().all(|&level| (98..=102).contains(&level)), "{output:?}");
 }
 
 #[test]
 fn other_modes_refuse_resize_policies() {
     let image = Image::new(PixelFormat::Rgb, 4, 4, 1);
     for mode in [PreprocessMode::TaskLibrary, PreprocessMode::MediaPipe] {
-        for resize_policy in [
-            ResizePolicy::CenterCrop,
-            ResizePolicy::Letterbox { padding: [0; 3] },
-        ] {
+        for resize_policy in [ResizePolicy::CenterCrop, ResizePolicy::Letterbox { padding: [0; 3] }]
+        {
             let mut options = PreprocessOptions::with_mode(mode);
             options.resize_policy = resize_policy;
             assert_eq!(
                 preprocess(&image.frame(), None, (2, 2), &options),
-                Err(PreprocessError::UnsupportedResizePolicy {
-                    mode,
-                    resize_policy
-                })
+                Err(PreprocessError::UnsupportedResizePolicy { mode, resize_policy })
             );
         }
     }
@@ -597,11 +593,7 @@ fn targets_must_have_a_sane_size() {
                     (width, height),
                     &PreprocessOptions::with_mode(mode)
                 ),
-                Err(PreprocessError::TargetSize {
-                    maximum: 8192,
-                    width,
-                    height
-                })
+                Err(PreprocessError::TargetSize { maximum: 8192, width, height })
             );
         }
     }
@@ -611,26 +603,14 @@ fn targets_must_have_a_sane_size() {
 fn regions_must_lie_within_the_frame() {
     let image = Image::new(PixelFormat::Nv12, 5, 4, 1);
     let region = BoundingBox::new(1, 0, 5, 4);
-    let error = preprocess(
-        &image.frame(),
-        Some(region),
-        (2, 2),
-        &PreprocessOptions::default(),
-    );
-    let cause = FrameError::RegionOutOfBounds {
-        region,
-        frame_width: 5,
-        frame_height: 4,
-    };
+    let error = preprocess(&image.frame(), Some(region), (2, 2), &PreprocessOptions::default());
+    let cause = FrameError::RegionOutOfBounds { region, frame_width: 5, frame_height: 4 };
     assert_eq!(error, Err(PreprocessError::Frame(cause)));
 }
 
 #[test]
 fn regions_must_not_be_too_long() {
-    let cases = [
-        (PreprocessMode::TaskLibrary, 32768),
-        (PreprocessMode::Quality, 65535),
-    ];
+    let cases = [(PreprocessMode::TaskLibrary, 32768), (PreprocessMode::Quality, 65535)];
     for (mode, maximum) in cases {
         let options = PreprocessOptions::with_mode(mode);
         for (width, height) in [(maximum, 1), (1, maximum)] {
@@ -642,12 +622,7 @@ fn regions_must_not_be_too_long() {
             let image = Image::new(PixelFormat::Gray, width, height, 1);
             assert_eq!(
                 preprocess(&image.frame(), None, (1, 1), &options),
-                Err(PreprocessError::RegionSize {
-                    mode,
-                    maximum,
-                    width,
-                    height
-                })
+                Err(PreprocessError::RegionSize { mode, maximum, width, height })
             );
         }
     }
@@ -679,25 +654,13 @@ fn plans_serve_their_geometry_only_and_survive_errors() {
             );
         }
         for found in [0, 11, 13] {
-            let error = Err(PreprocessError::OutputLength {
-                expected: 12,
-                found,
-            });
+            let error = Err(PreprocessError::OutputLength { expected: 12, found });
             assert_eq!(plan.rgb_into(&frame, &mut vec![0; found]), error);
             let normalization = Normalization::default();
-            assert_eq!(
-                plan.normalized_into(&frame, &normalization, &mut vec![0.0; found]),
-                error
-            );
+            assert_eq!(plan.normalized_into(&frame, &normalization, &mut vec![0.0; found]), error);
             let quantization = InputQuantization::new(&normalization, 1.0, 0).unwrap();
-            assert_eq!(
-                plan.int8_into(&frame, &quantization, &mut vec![0; found]),
-                error
-            );
-            assert_eq!(
-                plan.uint8_into(&frame, &quantization, &mut vec![0; found]),
-                error
-            );
+            assert_eq!(plan.int8_into(&frame, &quantization, &mut vec![0; found]), error);
+            assert_eq!(plan.uint8_into(&frame, &quantization, &mut vec![0; found]), error);
         }
         assert_eq!(plan.rgb_into(&frame, &mut output), Ok(()));
     }

@@ -83,11 +83,7 @@ impl Quality {
             resizer: Resizer::new(),
             tight: Vec::new(),
             planes: zeroed(content.bytes(plane_channels)?)?,
-            rgb: zeroed(if is_upright && !is_padded {
-                0
-            } else {
-                content.bytes(3)?
-            })?,
+            rgb: zeroed(if is_upright && !is_padded { 0 } else { content.bytes(3)? })?,
             padded: zeroed(if is_padded { canvas.bytes(3)? } else { 0 })?,
         })
     }
@@ -109,13 +105,7 @@ impl Quality {
         let stored = if self.padded.is_empty() {
             &self.rgb
         } else {
-            place(
-                &self.rgb,
-                self.content,
-                self.padding,
-                self.canvas,
-                &mut self.padded,
-            );
+            place(&self.rgb, self.content, self.padding, self.canvas, &mut self.padded);
             &self.padded
         };
         orient::<3>(stored, self.canvas, self.geometry.orientation(), output);
@@ -126,12 +116,7 @@ impl Quality {
     fn resize(&mut self, frame: &FrameBuffer<'_>, rgb: &mut [u8]) -> Result<(), PreprocessError> {
         let region = self.geometry.region();
         let (source, content) = (self.source, self.content);
-        let Self {
-            resizer,
-            tight,
-            planes,
-            ..
-        } = self;
+        let Self { resizer, tight, planes, .. } = self;
         match *frame.planes() {
             [y, u, v] => {
                 // A chroma sample lies in the middle of its block of 2x2 pixels.
@@ -193,15 +178,9 @@ fn content_size(region: BoundingBox, canvas: Size, policy: ResizePolicy) -> Size
         ((2 * size * numerator + denominator) / (2 * denominator)).max(1) as usize
     };
     if width * canvas_height >= height * canvas_width {
-        Size {
-            width: canvas.width,
-            height: scaled(height, canvas_width, width),
-        }
+        Size { width: canvas.width, height: scaled(height, canvas_width, width) }
     } else {
-        Size {
-            width: scaled(width, canvas_height, height),
-            height: canvas.height,
-        }
+        Size { width: scaled(width, canvas_height, height), height: canvas.height }
     }
 }
 
@@ -210,30 +189,15 @@ fn source_rectangle(region: BoundingBox, canvas: Size, policy: ResizePolicy) -> 
     let (left, top) = (f64::from(region.origin_x), f64::from(region.origin_y));
     let (width, height) = (f64::from(region.width), f64::from(region.height));
     if policy != ResizePolicy::CenterCrop {
-        return Rectangle {
-            left,
-            top,
-            width,
-            height,
-        };
+        return Rectangle { left, top, width, height };
     }
     let (canvas_width, canvas_height) = (canvas.width as f64, canvas.height as f64);
     if width * canvas_height > height * canvas_width {
         let cropped = height * canvas_width / canvas_height;
-        Rectangle {
-            left: left + (width - cropped) / 2.0,
-            top,
-            width: cropped,
-            height,
-        }
+        Rectangle { left: left + (width - cropped) / 2.0, top, width: cropped, height }
     } else {
         let cropped = width * canvas_height / canvas_width;
-        Rectangle {
-            left,
-            top: top + (height - cropped) / 2.0,
-            width,
-            height: cropped,
-        }
+        Rectangle { left, top: top + (height - cropped) / 2.0, width, height: cropped }
     }
 }
 
@@ -245,12 +209,7 @@ fn covering_chroma(region: BoundingBox) -> BoundingBox {
     };
     let (origin_x, width) = cover(region.origin_x, region.width);
     let (origin_y, height) = cover(region.origin_y, region.height);
-    BoundingBox {
-        origin_x,
-        origin_y,
-        width,
-        height,
-    }
+    BoundingBox { origin_x, origin_y, width, height }
 }
 
 /// Resizes a part of a plane of `S`-byte pixels to tight rows, reading nothing outside `region`.
@@ -320,23 +279,16 @@ fn resize_view<P: PixelTrait + InnerPixel>(
         .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
         .use_alpha(false)
         .crop(left, top, width, height);
-    resizer
-        .resize_typed(view, &mut output, &options)
-        .map_err(refused)
+    resizer.resize_typed(view, &mut output, &options).map_err(refused)
 }
 
 fn refused(error: impl fmt::Display) -> PreprocessError {
-    PreprocessError::Resize {
-        message: error.to_string(),
-    }
+    PreprocessError::Resize { message: error.to_string() }
 }
 
 /// Puts RGB content in the middle of a canvas with bars of one colour.
 fn place(content: &[u8], size: Size, padding: [u8; 3], canvas: Size, output: &mut [u8]) {
-    let (left, top) = (
-        (canvas.width - size.width) / 2,
-        (canvas.height - size.height) / 2,
-    );
+    let (left, top) = ((canvas.width - size.width) / 2, (canvas.height - size.height) / 2);
     for pixel in output.as_chunks_mut::<3>().0 {
         *pixel = padding;
     }
@@ -359,39 +311,20 @@ mod tests {
         let size = |width, height| Size { width, height };
         assert_eq!(content_size(WIDE, size(224, 224), policy), size(224, 112));
         assert_eq!(content_size(TALL, size(224, 224), policy), size(22, 224));
-        assert_eq!(
-            content_size(BoundingBox::new(0, 0, 1000, 1), size(5, 5), policy),
-            size(5, 1)
-        );
-        assert_eq!(
-            content_size(WIDE, size(7, 9), ResizePolicy::Stretch),
-            size(7, 9)
-        );
+        assert_eq!(content_size(BoundingBox::new(0, 0, 1000, 1), size(5, 5), policy), size(5, 1));
+        assert_eq!(content_size(WIDE, size(7, 9), ResizePolicy::Stretch), size(7, 9));
     }
 
     #[test]
     fn center_crop_keeps_the_aspect_ratio() {
-        let square = Size {
-            width: 224,
-            height: 224,
-        };
+        let square = Size { width: 224, height: 224 };
         assert_eq!(
             source_rectangle(WIDE, square, ResizePolicy::CenterCrop),
-            Rectangle {
-                left: 110.0,
-                top: 20.0,
-                width: 200.0,
-                height: 200.0
-            }
+            Rectangle { left: 110.0, top: 20.0, width: 200.0, height: 200.0 }
         );
         assert_eq!(
             source_rectangle(TALL, square, ResizePolicy::CenterCrop),
-            Rectangle {
-                left: 10.0,
-                top: 155.0,
-                width: 30.0,
-                height: 30.0
-            }
+            Rectangle { left: 10.0, top: 155.0, width: 30.0, height: 30.0 }
         );
     }
 

@@ -46,10 +46,7 @@ impl TaskLibrary {
     ) -> Result<Self, PreprocessError> {
         let mode = PreprocessMode::TaskLibrary;
         if resize_policy != ResizePolicy::Stretch {
-            return Err(PreprocessError::UnsupportedResizePolicy {
-                mode,
-                resize_policy,
-            });
+            return Err(PreprocessError::UnsupportedResizePolicy { mode, resize_policy });
         }
         let BoundingBox { width, height, .. } = geometry.region();
         let orientation = geometry.orientation();
@@ -72,19 +69,10 @@ impl TaskLibrary {
         };
         let scaler = Scaler::new(family, source, resized, pixel_stride, channels)?;
         let chroma_scaler = if format.is_yuv() {
-            let family = if format.has_interleaved_chroma() {
-                Family::Interleaved
-            } else {
-                Family::Planar
-            };
+            let family =
+                if format.has_interleaved_chroma() { Family::Interleaved } else { Family::Planar };
             // Two is the greatest pixel stride of chroma.
-            Some(Scaler::new(
-                family,
-                source.chroma(),
-                resized.chroma(),
-                2,
-                1,
-            )?)
+            Some(Scaler::new(family, source.chroma(), resized.chroma(), 2, 1)?)
         } else {
             None
         };
@@ -104,16 +92,8 @@ impl TaskLibrary {
             resized,
             scaler,
             chroma_scaler,
-            stored: zeroed(if is_packed && !needs_orienting {
-                0
-            } else {
-                bytes
-            })?,
-            upright: zeroed(if is_packed || !needs_orienting {
-                0
-            } else {
-                bytes
-            })?,
+            stored: zeroed(if is_packed && !needs_orienting { 0 } else { bytes })?,
+            upright: zeroed(if is_packed || !needs_orienting { 0 } else { bytes })?,
         })
     }
 

@@ -83,11 +83,7 @@ mod tests {
 
     fn column(filter: HorizontalFilter, a: u8, b: u8, fraction: u8) -> u8 {
         let mut output = [0];
-        let tap = ColumnTap {
-            left: 0,
-            right: 1,
-            fraction,
-        };
+        let tap = ColumnTap { left: 0, right: 1, fraction };
         filter_columns::<1, 1>(filter, &[a, b], &[tap], &mut output);
         output[0]
     }
@@ -96,10 +92,7 @@ mod tests {
     fn darkening_filter_loses_brightness_on_constants() {
         for (value, expected) in [(255, 253), (128, 127), (1, 0), (0, 0)] {
             for fraction in 0..128 {
-                assert_eq!(
-                    column(HorizontalFilter::Darkening, value, value, fraction),
-                    expected
-                );
+                assert_eq!(column(HorizontalFilter::Darkening, value, value, fraction), expected);
             }
         }
     }
@@ -108,10 +101,7 @@ mod tests {
     fn rounding_filter_keeps_constants() {
         for value in 0..=255 {
             for fraction in 0..128 {
-                assert_eq!(
-                    column(HorizontalFilter::Rounding, value, value, fraction),
-                    value
-                );
+                assert_eq!(column(HorizontalFilter::Rounding, value, value, fraction), value);
             }
         }
         assert_eq!(column(HorizontalFilter::Rounding, 255, 0, 127), 2);

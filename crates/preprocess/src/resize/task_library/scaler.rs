@@ -41,11 +41,7 @@ enum Method {
     /// Row by row as it is.
     Copy,
     /// Means of 2x2 samples at fixed places. The leading `paired_columns` are means of means.
-    Box {
-        x: Steps,
-        y: Steps,
-        paired_columns: usize,
-    },
+    Box { x: Steps, y: Steps, paired_columns: usize },
     /// Rows blended, columns taken as they are.
     Vertical { first_column: usize },
     /// Columns filtered, then rows blended.
@@ -140,11 +136,7 @@ impl Scaler {
                     copy_columns::<C, S>(source.row(index, C), output);
                 }
             }
-            Method::Box {
-                x,
-                y,
-                paired_columns,
-            } => {
+            Method::Box { x, y, paired_columns } => {
                 for (index, output) in rows.enumerate() {
                     let upper = y.first + index * y.step;
                     let pair = [source.row(upper, C), source.row(upper + 1, C)];
@@ -187,10 +179,7 @@ impl Scaler {
         let [upper, lower] = &mut self.filtered;
         // Which source rows the two buffers hold.
         let (mut upper_row, mut lower_row) = (None, None);
-        for (output, tap) in output
-            .chunks_exact_mut(self.target.width * C)
-            .zip(&self.rows)
-        {
+        for (output, tap) in output.chunks_exact_mut(self.target.width * C).zip(&self.rows) {
             let filter = |row: u32, output: &mut [u8]| {
                 let row = source.row(row as usize, C);
                 filter_columns::<C, S>(self.filter, row, &self.columns, output);
@@ -221,14 +210,8 @@ impl Choice {
     fn copy() -> Self {
         Self {
             method: Method::Copy,
-            x: Slope {
-                start: 0,
-                step: ONE,
-            },
-            y: Slope {
-                start: 0,
-                step: ONE,
-            },
+            x: Slope { start: 0, step: ONE },
+            y: Slope { start: 0, step: ONE },
             blends_rows: false,
         }
     }
@@ -237,12 +220,8 @@ impl Choice {
     fn interleaved(family: Family, source: Size, target: Size) -> Self {
         let mut filter = Filter::reduced(source, target);
         let (x, y) = Slope::of(filter, source, target);
-        let choice = |method, filter| Self {
-            method,
-            x,
-            y,
-            blends_rows: filter == Filter::Bilinear,
-        };
+        let choice =
+            |method, filter| Self { method, x, y, blends_rows: filter == Filter::Bilinear };
 
         if (x.step | y.step) & 0xffff == 0 {
             let (is_odd_x, is_odd_y) = (x.step & ONE != 0, y.step & ONE != 0);
@@ -254,19 +233,9 @@ impl Choice {
                     step: (slope.step >> 16) as usize,
                 };
                 // The vector code for four-byte pixels does four columns at a time.
-                let paired_columns = if family == Family::Packed {
-                    target.width - target.width % 4
-                } else {
-                    0
-                };
-                return choice(
-                    Method::Box {
-                        x: steps(x),
-                        y: steps(y),
-                        paired_columns,
-                    },
-                    filter,
-                );
+                let paired_columns =
+                    if family == Family::Packed { target.width - target.width % 4 } else { 0 };
+                return choice(Method::Box { x: steps(x), y: steps(y), paired_columns }, filter);
             } else if is_odd_x && is_odd_y {
                 // Each sample is the middle of an odd block.
                 filter = Filter::None;
@@ -275,12 +244,7 @@ impl Choice {
         if x.step == ONE && x.start & 0xffff == 0 {
             let first_column = (x.start >> 16) as usize;
             let method = Method::Vertical { first_column };
-            return Self {
-                method,
-                x,
-                y,
-                blends_rows: filter != Filter::None,
-            };
+            return Self { method, x, y, blends_rows: filter != Filter::None };
         }
         match filter {
             Filter::None => choice(Method::Nearest, filter),
@@ -297,10 +261,7 @@ impl Choice {
             let step = fixed_div(source.height as i64, target.height as i64);
             return Self {
                 method: Method::Vertical { first_column: 0 },
-                x: Slope {
-                    start: 0,
-                    step: ONE,
-                },
+                x: Slope { start: 0, step: ONE },
                 y: Slope { start: 0, step },
                 blends_rows: filter != Filter::None,
             };
@@ -314,11 +275,7 @@ impl Choice {
         let method = if is_ratio(3, 4) {
             Method::ThreeQuarters
         } else if is_ratio(1, 2) {
-            Method::Box {
-                x: half,
-                y: half,
-                paired_columns: 0,
-            }
+            Method::Box { x: half, y: half, paired_columns: 0 }
         } else if is_ratio(3, 8) {
             Method::ThreeEighths
         } else if filter == Filter::None {
@@ -328,12 +285,7 @@ impl Choice {
         } else {
             Method::RowsFirst
         };
-        Self {
-            method,
-            x,
-            y,
-            blends_rows: filter == Filter::Bilinear,
-        }
+        Self { method, x, y, blends_rows: filter == Filter::Bilinear }
     }
 
     fn rows(&self, source: Size, target: Size) -> Vec<RowTap> {
@@ -348,21 +300,14 @@ impl Choice {
             let row = position >> 16;
             RowTap {
                 row: row as u32,
-                fraction: if self.blends_rows {
-                    (position >> 8) as u8
-                } else {
-                    0
-                },
+                fraction: if self.blends_rows { (position >> 8) as u8 } else { 0 },
             }
         };
         (0..target.height).map(tap).collect()
     }
 
     fn columns(&self, source: Size, target: Size) -> Vec<ColumnTap> {
-        if !matches!(
-            self.method,
-            Method::ColumnsFirst | Method::RowsFirst | Method::Nearest
-        ) {
+        if !matches!(self.method, Method::ColumnsFirst | Method::RowsFirst | Method::Nearest) {
             return Vec::new();
         }
         let last = source.width as i64 - 1;
@@ -436,10 +381,7 @@ mod tests {
     fn resize(family: Family, source: (u32, u32), data: &[u8], target: (usize, usize)) -> Vec<u8> {
         let plane = Plane::new(data, source.0 as usize, 1);
         let samples = Samples::of(&plane, BoundingBox::whole(source.0, source.1));
-        let target = Size {
-            width: target.0,
-            height: target.1,
-        };
+        let target = Size { width: target.0, height: target.1 };
         let size = Size::new(source.0, source.1);
         let mut scaler = Scaler::new(family, size, target, 1, 1).unwrap();
         let mut output = vec![0; target.width * target.height];
@@ -454,10 +396,7 @@ mod tests {
         assert_eq!(resize(Family::Planar, (1, 5), &rows, (1, 3)), [0, 10, 100]);
         let rows = [0, 0, 10, 10, 20, 20, 100, 100, 200, 200];
         // With weights of 170 and 85 in 256: 10 + 0.66 * 10 and 100 + 0.33 * 100.
-        assert_eq!(
-            resize(Family::Planar, (2, 5), &rows, (2, 3)),
-            [0, 0, 17, 17, 133, 133]
-        );
+        assert_eq!(resize(Family::Planar, (2, 5), &rows, (2, 3)), [0, 0, 17, 17, 133, 133]);
         // Interleaved samples are centred, rows at 0.33, 2 less a bit, and 3.66: weights of 85,
         // 255 and 170.
         let interleaved = resize(Family::Interleaved, (2, 5), &rows, (2, 3));
@@ -468,10 +407,7 @@ mod tests {
     fn single_columns_take_the_nearest_row() {
         let rows = [0, 10, 20, 30, 40, 50];
         for family in [Family::Planar, Family::Interleaved, Family::Packed] {
-            assert_eq!(
-                resize(family, (1, 6), &rows, (2, 3)),
-                [10, 10, 30, 30, 50, 50]
-            );
+            assert_eq!(resize(family, (1, 6), &rows, (2, 3)), [10, 10, 30, 30, 50, 50]);
         }
     }
 

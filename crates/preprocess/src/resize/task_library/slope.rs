@@ -50,27 +50,18 @@ impl Slope {
         let (x_source, y_source) = (source.width as i64, source.height as i64);
         // A single output sample of a long axis would overflow the original's 32 bits.
         let guarded = |source: i64, target: i64| {
-            if target == 1 && source >= 32768 {
-                source
-            } else {
-                target
-            }
+            if target == 1 && source >= 32768 { source } else { target }
         };
         let x_target = guarded(x_source, target.width as i64);
         let y_target = guarded(y_source, target.height as i64);
         match filter {
-            Filter::Bilinear => (
-                Self::interpolated(x_source, x_target),
-                Self::interpolated(y_source, y_target),
-            ),
-            Filter::Linear => (
-                Self::interpolated(x_source, x_target),
-                Self::nearest(y_source, y_target),
-            ),
-            Filter::None => (
-                Self::nearest(x_source, x_target),
-                Self::nearest(y_source, y_target),
-            ),
+            Filter::Bilinear => {
+                (Self::interpolated(x_source, x_target), Self::interpolated(y_source, y_target))
+            }
+            Filter::Linear => {
+                (Self::interpolated(x_source, x_target), Self::nearest(y_source, y_target))
+            }
+            Filter::None => (Self::nearest(x_source, x_target), Self::nearest(y_source, y_target)),
         }
     }
 
@@ -78,26 +69,17 @@ impl Slope {
     fn interpolated(source: i64, target: i64) -> Self {
         if target <= source {
             let step = fixed_div(source, target);
-            Self {
-                start: (step >> 1) - ONE / 2,
-                step,
-            }
+            Self { start: (step >> 1) - ONE / 2, step }
         } else {
             // The target has at least two samples here. The constant keeps the last position
             // short of the last source sample, which is then never read past.
-            Self {
-                start: 0,
-                step: ((source << 16) - 0x1_0001) / (target - 1),
-            }
+            Self { start: 0, step: ((source << 16) - 0x1_0001) / (target - 1) }
         }
     }
 
     fn nearest(source: i64, target: i64) -> Self {
         let step = fixed_div(source, target);
-        Self {
-            start: step >> 1,
-            step,
-        }
+        Self { start: step >> 1, step }
     }
 }
 
@@ -129,13 +111,7 @@ mod tests {
 
     #[test]
     fn enlarging_aligns_corners_and_shrinking_centres() {
-        assert_eq!(
-            Slope::interpolated(4, 2),
-            Slope {
-                start: ONE / 2,
-                step: 2 * ONE
-            }
-        );
+        assert_eq!(Slope::interpolated(4, 2), Slope { start: ONE / 2, step: 2 * ONE });
         let enlarged = Slope::interpolated(4, 7);
         assert_eq!(enlarged.start, 0);
         let last = enlarged.start + 6 * enlarged.step;
@@ -144,25 +120,9 @@ mod tests {
 
     #[test]
     fn long_axes_to_one_sample_are_guarded() {
-        let long = Size {
-            width: 32768,
-            height: 32767,
-        };
-        let (x, y) = Slope::of(
-            Filter::Bilinear,
-            long,
-            Size {
-                width: 1,
-                height: 1,
-            },
-        );
-        assert_eq!(
-            x,
-            Slope {
-                start: 0,
-                step: ONE
-            }
-        );
+        let long = Size { width: 32768, height: 32767 };
+        let (x, y) = Slope::of(Filter::Bilinear, long, Size { width: 1, height: 1 });
+        assert_eq!(x, Slope { start: 0, step: ONE });
         assert_eq!(y.start >> 16, 16383);
     }
 }

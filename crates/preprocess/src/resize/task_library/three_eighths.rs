@@ -36,10 +36,7 @@ fn means<const S: usize, const R: usize>(rows: [&[u8]; R], first: usize, output:
         let start = (first + group) * 8;
         let sum = |columns: std::ops::Range<usize>| -> u32 {
             let row_sum = |row: &&[u8]| -> u32 {
-                columns
-                    .clone()
-                    .map(|column| u32::from(row[(start + column) * S]))
-                    .sum()
+                columns.clone().map(|column| u32::from(row[(start + column) * S])).sum()
             };
             rows.iter().map(row_sum).sum()
         };

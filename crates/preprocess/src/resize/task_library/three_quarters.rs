@@ -25,11 +25,7 @@ pub(super) fn scale<const S: usize>(source: Samples<'_>, target: Size, output: &
         let vertical = |column: usize| {
             let (near, far) = (near[column * S], far[column * S]);
             let middle = average(near, far);
-            u16::from(if is_middle {
-                middle
-            } else {
-                average(near, middle)
-            })
+            u16::from(if is_middle { middle } else { average(near, middle) })
         };
         for (block, output) in vector.as_chunks_mut::<3>().0.iter_mut().enumerate() {
             *output = horizontal([0, 1, 2, 3].map(|column| vertical(block * 4 + column)));
@@ -44,11 +40,8 @@ pub(super) fn scale<const S: usize>(source: Samples<'_>, target: Size, output: &
             let (near, far) = (columns(near, block), columns(far, block));
             for (output, (near, far)) in output.iter_mut().zip(near.into_iter().zip(far)) {
                 let (near, far) = (u16::from(near), u16::from(far));
-                *output = if is_middle {
-                    (near + far + 1) >> 1
-                } else {
-                    (3 * near + far + 2) >> 2
-                } as u8;
+                *output =
+                    if is_middle { (near + far + 1) >> 1 } else { (3 * near + far + 2) >> 2 } as u8;
             }
         }
     }
