@@ -1,7 +1,8 @@
 //! Reading image files: pixels and the orientation that Exif gives them.
 //!
 //! JPEG, PNG, WebP, BMP, GIF (its first frame) and TIFF are told apart by content, whatever a
-//! file is called. Damaged and truncated files are errors, and so are images whose pixels need
+//! file is called. Damaged and truncated files are errors, unless
+//! [`DecodeOptions::allow_truncated`] says otherwise, and so are images whose pixels need
 //! more memory than [`DecodeOptions::max_bytes`].
 
 mod jpeg;
@@ -22,14 +23,19 @@ use crate::{Error, ErrorKind};
 pub struct DecodeOptions {
     /// Whether the orientation in the file is ignored, as the TensorFlow Lite Task Library does.
     pub ignore_exif: bool,
+    /// Whether a JPEG file that ends early is decoded as far as it goes.
+    ///
+    /// What is missing becomes gray, and the embedding is that of the picture with the gray part.
+    /// Other formats do not have it: what ends early is refused.
+    pub allow_truncated: bool,
     /// The most bytes that a decoder may allocate and that the decoded pixels may have.
     pub max_bytes: u64,
 }
 
 impl Default for DecodeOptions {
-    /// Exif orientation is heeded; at most 512 MiB.
+    /// Exif orientation is heeded, files that end early are refused; at most 512 MiB.
     fn default() -> Self {
-        Self { ignore_exif: false, max_bytes: 512 << 20 }
+        Self { ignore_exif: false, allow_truncated: false, max_bytes: 512 << 20 }
     }
 }
 
@@ -78,7 +84,7 @@ impl Image {
         let Some(format) = reader.format().filter(ImageFormat::reading_enabled) else {
             return Err(unknown_format(bytes));
         };
-        if format == ImageFormat::Jpeg {
+        if format == ImageFormat::Jpeg && !options.allow_truncated {
             jpeg::check_complete(bytes)?;
         }
         let mut limits = Limits::default();

@@ -10,6 +10,8 @@ use image_embedder_metadata::{ImageSize, MetadataError};
 use image_embedder_preprocess::PreprocessError;
 use image_embedder_schema::SchemaError;
 
+use crate::TfLiteSupportStatus;
+
 /// Whose fault an error is, and with it what can be done.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -52,6 +54,7 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    status: Option<TfLiteSupportStatus>,
 }
 
 impl Error {
@@ -60,8 +63,34 @@ impl Error {
         self.kind
     }
 
+    /// The status that the TensorFlow Lite Task Library has for the same error, for those who
+    /// port code that looks at it.
+    ///
+    /// `None` if the original has no status there: frames, regions and image files are refused
+    /// without one, and what it does not check or does not have cannot fail.
+    ///
+    /// ```
+    /// # #[cfg(feature = "native")] {
+    /// use image_embedder::{ImageEmbedder, ImageEmbedderOptions, TfLiteSupportStatus};
+    ///
+    /// let error = ImageEmbedder::from_file("none.tflite", ImageEmbedderOptions::default());
+    /// let status = error.unwrap_err().task_library_status();
+    /// assert_eq!(status, Some(TfLiteSupportStatus::FileNotFoundError));
+    /// assert_eq!(status.map(TfLiteSupportStatus::code), Some(100));
+    /// # }
+    /// ```
+    pub fn task_library_status(&self) -> Option<TfLiteSupportStatus> {
+        self.status
+    }
+
+    #[must_use]
+    pub(crate) fn with_status(mut self, status: impl Into<Option<TfLiteSupportStatus>>) -> Self {
+        self.status = status.into();
+        self
+    }
+
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), source: None, status: None }
     }
 
     pub(crate) fn because(
@@ -69,7 +98,7 @@ impl Error {
         message: impl Into<String>,
         source: impl StdError + Send + Sync + 'static,
     ) -> Self {
-        Self { kind, message: message.into(), source: Some(Box::new(source)) }
+        Self { kind, message: message.into(), source: Some(Box::new(source)), status: None }
     }
 
     pub(crate) fn from_io(what: String, error: std::io::Error) -> Self {
@@ -80,22 +109,39 @@ impl Error {
         Self::because(kind, what, error)
     }
 
-    pub(crate) fn compile(error: BackendError) -> Self {
-        let kind = match error {
-            BackendError::InvalidModel { .. } => ErrorKind::Model,
-            BackendError::UnsupportedOperators { .. } => ErrorKind::Unsupported,
-            _ => ErrorKind::Backend,
+    /// A model file that cannot be read; `name` is its path or what stands for it.
+    pub(crate) fn model_file(name: &str, error: std::io::Error) -> Self {
+        let status = match error.kind() {
+            std::io::ErrorKind::NotFound => TfLiteSupportStatus::FileNotFoundError,
+            std::io::ErrorKind::PermissionDenied => TfLiteSupportStatus::FilePermissionDeniedError,
+            _ => TfLiteSupportStatus::FileReadError,
         };
-        Self::because(kind, "cannot compile the model", error)
+        Self::from_io(format!("cannot read the model {name}"), error).with_status(status)
+    }
+
+    pub(crate) fn compile(error: BackendError) -> Self {
+        let (kind, status) = match &error {
+            BackendError::InvalidModel { .. } => {
+                (ErrorKind::Model, Some(TfLiteSupportStatus::Error))
+            }
+            BackendError::UnsupportedOperators { operators, .. } => {
+                (ErrorKind::Unsupported, Some(operators_status(operators)))
+            }
+            BackendError::Unavailable { .. } => (ErrorKind::Backend, None),
+            _ => (ErrorKind::Backend, Some(TfLiteSupportStatus::Error)),
+        };
+        Self::because(kind, "cannot compile the model", error).with_status(status)
     }
 
     pub(crate) fn session(error: BackendError) -> Self {
         Self::because(ErrorKind::Backend, "cannot open a session of the model", error)
+            .with_status(TfLiteSupportStatus::Error)
     }
 
     pub(crate) fn resize(size: ImageSize, error: BackendError) -> Self {
         let message = format!("the model does not take an image of {size} pixels");
         Self::because(ErrorKind::Unsupported, message, error)
+            .with_status(TfLiteSupportStatus::Error)
     }
 
     pub(crate) fn run(error: BackendError) -> Self {
@@ -103,7 +149,17 @@ impl Error {
             BackendError::Runtime { .. } | BackendError::Unavailable { .. } => ErrorKind::Backend,
             _ => ErrorKind::Bug,
         };
-        Self::because(kind, "cannot run the model", error)
+        Self::because(kind, "cannot run the model", error).with_status(TfLiteSupportStatus::Error)
+    }
+}
+
+/// The original looks custom operators up before it misses builtin ones.
+fn operators_status(operators: &[String]) -> TfLiteSupportStatus {
+    let is_custom = |operator: &String| operator.to_ascii_lowercase().starts_with("custom");
+    if operators.iter().any(is_custom) {
+        TfLiteSupportStatus::UnsupportedCustomOp
+    } else {
+        TfLiteSupportStatus::UnsupportedBuiltinOp
     }
 }
 
@@ -122,6 +178,7 @@ impl StdError for Error {
 impl From<SchemaError> for Error {
     fn from(error: SchemaError) -> Self {
         Self::because(ErrorKind::Model, "not a valid TensorFlow Lite model", error)
+            .with_status(TfLiteSupportStatus::InvalidFlatBufferError)
     }
 }
 
@@ -133,8 +190,37 @@ impl From<MetadataError> for Error {
             | MetadataError::ContentKind { .. } => ErrorKind::Unsupported,
             _ => ErrorKind::Model,
         };
-        Self::because(kind, "unusable model metadata", error)
+        let status = metadata_status(&error);
+        Self::because(kind, "unusable model metadata", error).with_status(status)
     }
+}
+
+/// The original verifies no metadata: it has no status for what is merely malformed.
+fn metadata_status(error: &MetadataError) -> Option<TfLiteSupportStatus> {
+    Some(match error {
+        MetadataError::Model { .. } => TfLiteSupportStatus::InvalidFlatBufferError,
+        MetadataError::Metadata { source: SchemaError::WrongIdentifier { .. } } => {
+            TfLiteSupportStatus::MetadataInvalidSchemaVersionError
+        }
+        MetadataError::InputCount { .. } => TfLiteSupportStatus::InvalidNumInputTensorsError,
+        MetadataError::ContentKind { .. } => {
+            TfLiteSupportStatus::MetadataInvalidContentPropertiesError
+        }
+        MetadataError::NormalizationCount { .. }
+        | MetadataError::NormalizationLengths { .. }
+        | MetadataError::NormalizationChannels { .. } => {
+            TfLiteSupportStatus::MetadataInvalidProcessUnitsError
+        }
+        MetadataError::NormalizationStd { .. } => TfLiteSupportStatus::Error,
+        MetadataError::ColorSpace { .. } => TfLiteSupportStatus::InvalidArgumentError,
+        MetadataError::FileNotFound { .. } => {
+            TfLiteSupportStatus::MetadataAssociatedFileNotFoundError
+        }
+        MetadataError::Archive { .. } | MetadataError::UnreadableFile { .. } => {
+            TfLiteSupportStatus::MetadataAssociatedFileZipError
+        }
+        _ => return None,
+    })
 }
 
 impl From<FrameError> for Error {
@@ -158,13 +244,25 @@ impl From<PreprocessError> for Error {
             PreprocessError::OutOfMemory { .. } => ErrorKind::Resource,
             _ => ErrorKind::Bug,
         };
-        Self::because(kind, "cannot preprocess the frame", error)
+        let status = match error {
+            PreprocessError::ZeroStd { .. } => Some(TfLiteSupportStatus::Error),
+            _ => None,
+        };
+        Self::because(kind, "cannot preprocess the frame", error).with_status(status)
     }
 }
 
 impl From<EmbeddingError> for Error {
     fn from(error: EmbeddingError) -> Self {
+        let status = match error {
+            EmbeddingError::KindMismatch { .. }
+            | EmbeddingError::SizeMismatch { .. }
+            | EmbeddingError::Empty
+            | EmbeddingError::ZeroNorm => Some(TfLiteSupportStatus::InvalidArgumentError),
+            _ => None,
+        };
         Self::because(ErrorKind::Input, "the embeddings cannot be compared", error)
+            .with_status(status)
     }
 }
 

@@ -6,7 +6,7 @@ use image_embedder_metadata::{ImageInput, ImageSize, MetadataError, Normalizatio
 use image_embedder_preprocess::{InputQuantization, Normalization, Plan};
 
 use crate::tensor_buffer::TensorBuffer;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, TfLiteSupportStatus};
 
 /// The channels of a pixel: red, green, blue.
 const CHANNELS: usize = 3;
@@ -54,29 +54,35 @@ impl ModelInput {
         metadata: ImageInput,
         normalization: Option<&NormalizationOptions>,
     ) -> Result<Self, Error> {
-        let unsupported = |message: String| Error::new(ErrorKind::Unsupported, message);
+        let unsupported = |status: TfLiteSupportStatus, message: String| {
+            Error::new(ErrorKind::Unsupported, message).with_status(status)
+        };
         let [input] = inputs else {
-            return Err(unsupported(format!(
-                "expected a model with 1 input, found {}",
-                inputs.len()
-            )));
+            let message = format!("expected a model with 1 input, found {}", inputs.len());
+            return Err(unsupported(TfLiteSupportStatus::InvalidNumInputTensorsError, message));
         };
         let [batch, height, width, depth] = input.dimensions.as_slice() else {
-            return Err(unsupported(format!(
+            let message = format!(
                 "expected an input of 4 dimensions (1 x height x width x 3), found {} in {input}",
                 input.dimensions.len()
-            )));
+            );
+            return Err(unsupported(
+                TfLiteSupportStatus::InvalidInputTensorDimensionsError,
+                message,
+            ));
         };
         if !matches!(input.dtype, DType::Float32 | DType::Int8 | DType::UInt8) {
-            return Err(unsupported(format!(
-                "expected an input of type FLOAT32, INT8 or UINT8, found {input}"
-            )));
+            let message =
+                format!("expected an input of type FLOAT32, INT8 or UINT8, found {input}");
+            return Err(unsupported(TfLiteSupportStatus::InvalidInputTensorTypeError, message));
         }
         metadata.check_color_space()?;
         if !(admits(batch, 1) && admits(depth, CHANNELS)) {
-            return Err(unsupported(format!(
-                "expected an input of 1 x height x width x 3, found {input}"
-            )));
+            let message = format!("expected an input of 1 x height x width x 3, found {input}");
+            return Err(unsupported(
+                TfLiteSupportStatus::InvalidInputTensorDimensionsError,
+                message,
+            ));
         }
         let default = metadata.default_size.filter(|size| size.width > 0 && size.height > 0);
         let width = extent(width, default.map(|size| size.width), "width", input)?;
@@ -102,6 +108,11 @@ impl ModelInput {
             width: self.spec.width.unwrap_or(width),
             height: self.spec.height.unwrap_or(height),
         }
+    }
+
+    /// Whether the model takes images of any width or height.
+    pub(crate) fn is_open(&self) -> bool {
+        self.spec.width.is_none() || self.spec.height.is_none()
     }
 
     /// Fills the input tensor.
@@ -149,6 +160,7 @@ impl Elements {
                          add them to the model's metadata or set options.normalization"
                     ),
                 )
+                .with_status(TfLiteSupportStatus::MetadataMissingNormalizationOptionsError)
             })?;
             let normalization = checked(options, given.is_some())?;
             return Ok((Self::Float32(normalization), Some(options.clone())));
@@ -196,6 +208,7 @@ fn tables(
 fn checked(options: &NormalizationOptions, is_given: bool) -> Result<Normalization, Error> {
     let error = |error: MetadataError| {
         if is_given {
+            // The original has no such option.
             Error::because(ErrorKind::Input, "unusable options.normalization", error)
         } else {
             error.into()
@@ -226,6 +239,7 @@ fn extent(
         _ => Err(Error::new(
             ErrorKind::Model,
             format!("expected an input of positive {side}, found {input}"),
-        )),
+        )
+        .with_status(TfLiteSupportStatus::InvalidInputTensorDimensionsError)),
     }
 }

@@ -33,9 +33,13 @@
 //! |---|---|
 //! | my pixels come from a camera or another library | [`frame::FrameBuffer`] borrows RGB, RGBA, gray and YUV memory with any strides |
 //! | my photo is rotated | [`frame::Orientation`]; [`decode`] reads it from Exif |
-//! | only a part of the frame counts | [`ImageEmbedder::embed_region`] |
+//! | only a part of the frame counts, or several | [`ImageEmbedder::embed_region`], [`ImageEmbedder::embed_regions`] |
 //! | how pixels are resized | [`preprocess::PreprocessMode`] in [`ImageEmbedderOptions::preprocess`] |
 //! | my float model has no metadata | [`ImageEmbedderOptions::normalization`] |
+//! | shorter or smaller vectors | [`ImageEmbedderOptions::dimension`], [`ImageEmbedderOptions::quantize`] |
+//! | may these two vectors be compared | [`ImageEmbedder::fingerprint`], [`EmbeddingResult::cosine_similarity`] |
+//! | my model is inside another file, or large | [`model_file`] |
+//! | why are these vectors as they are | [`ImageEmbedder::explain`] |
 //! | another runtime | [`ImageEmbedderOptions::backend`], any [`backend::Backend`] |
 //! | what a model says of itself | [`ImageEmbedder::metadata`], or [`metadata`] without an embedder |
 //!
@@ -59,7 +63,31 @@
 //! float input needs `NormalizationOptions`, in the model's metadata or in the options. Anything
 //! else is refused when the embedder is created, with an [`Error`] that says what was expected
 //! and what was found.
-#![forbid(unsafe_code)]
+//!
+//! # Coming from the TensorFlow Lite Task Library
+//!
+//! The default options give the vectors of tflite-support 0.4.4 on x86-64, for the same pixels.
+//!
+//! | There | Here |
+//! |---|---|
+//! | `ImageEmbedder::CreateFromOptions` | [`ImageEmbedder::from_file`], [`ImageEmbedder::from_bytes`] |
+//! | `Embed(frame)`, `Embed(frame, roi)` | [`ImageEmbedder::embed`], [`ImageEmbedder::embed_region`] |
+//! | `CosineSimilarity` | [`cosine_similarity`], or [`EmbeddingResult::cosine_similarity`], which checks fingerprints |
+//! | `GetEmbeddingByIndex` | [`EmbeddingResult::embedding`], `None` if there is none |
+//! | `GetEmbeddingDimension`, -1 if there is none | [`ImageEmbedder::embedding_dimension`], `None` |
+//! | `GetNumberOfOutputLayers` | [`ImageEmbedder::number_of_outputs`] |
+//! | `ImageEmbedderOptions::l2_normalize`, `quantize`, `num_threads` | the fields of [`ImageEmbedderOptions`]; `quantize` is [`QuantizeMode::Fixed`](embedding::QuantizeMode::Fixed) |
+//! | `ExternalFile`: `file_name`, `file_content`, `file_descriptor_meta` | [`model_file`] |
+//! | `CreateFromRgbRawBuffer` | [`FrameBuffer::from_rgb`](frame::FrameBuffer::from_rgb) |
+//! | `CreateFromRgbaRawBuffer` | [`FrameBuffer::from_rgba`](frame::FrameBuffer::from_rgba) |
+//! | `CreateFromGrayRawBuffer` | [`FrameBuffer::from_gray`](frame::FrameBuffer::from_gray) |
+//! | `CreateFromRawBuffer` | [`FrameBuffer::from_contiguous`](frame::FrameBuffer::from_contiguous), and `from_nv12`, `from_nv21`, `from_yv12`, `from_yv21` |
+//! | `CreateFromYuvRawBuffer` | [`FrameBuffer::new`](frame::FrameBuffer::new) with a [`Plane`](frame::Plane) each |
+//! | `FrameBuffer::Orientation` | [`Orientation`](frame::Orientation), the same Exif numbers |
+//! | `TfLiteSupportStatus` | [`Error::task_library_status`] |
+//!
+//! `examples/compare_images.rs` and `examples/camera_frame.rs` are the programs of its guide.
+#![deny(unsafe_code)]
 
 pub use image_embedder_backend as backend;
 pub use image_embedder_embedding as embedding;
@@ -80,20 +108,28 @@ mod bundled;
 pub mod decode;
 mod embedder;
 mod error;
+mod explain;
+mod fingerprint;
 mod input;
 pub mod inspect;
+pub mod model_file;
 mod options;
 mod output;
 mod pool;
+mod region;
 mod result;
+mod status;
 mod tensor_buffer;
 
 #[cfg(feature = "bundled-model")]
 pub use bundled::{BUNDLED_MODEL_NAME, bundled_model};
 pub use embedder::ImageEmbedder;
 pub use error::{Error, ErrorKind};
+pub use explain::{Explanation, StageTimings};
 pub use image_embedder_embedding::cosine_similarity;
 pub use input::InputSpec;
 pub use options::ImageEmbedderOptions;
 pub use output::OutputSpec;
+pub use region::{OutOfBounds, RegionOfInterest};
 pub use result::{Embedding, EmbeddingResult};
+pub use status::TfLiteSupportStatus;

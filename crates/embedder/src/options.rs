@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use image_embedder_backend::Backend;
+use image_embedder_embedding::QuantizeMode;
 use image_embedder_metadata::NormalizationOptions;
 use image_embedder_preprocess::PreprocessOptions;
 
@@ -11,9 +12,11 @@ use image_embedder_preprocess::PreprocessOptions;
 /// ```
 /// # #[cfg(feature = "native")] {
 /// use image_embedder::ImageEmbedderOptions;
+/// use image_embedder::embedding::QuantizeMode;
 ///
 /// let mut options = ImageEmbedderOptions::default();
 /// options.l2_normalize = true;
+/// options.quantize = QuantizeMode::PerVector;
 /// # }
 /// ```
 #[non_exhaustive]
@@ -23,9 +26,16 @@ pub struct ImageEmbedderOptions {
     pub backend: Arc<dyn Backend>,
     /// Whether feature vectors are scaled to length one. A vector of zeros stays as it is.
     pub l2_normalize: bool,
-    /// Whether feature vectors are quantised to signed bytes, after any normalisation. It suits
-    /// vectors of length one.
-    pub quantize: bool,
+    /// Whether and how feature vectors are made smaller, after any shortening and normalisation.
+    ///
+    /// [`QuantizeMode::Fixed`] is the `quantize` of the TensorFlow Lite Task Library, and
+    /// `true.into()` is the same.
+    pub quantize: QuantizeMode,
+    /// Keeps only that many elements at the start of each feature vector, at least one.
+    ///
+    /// It comes before normalisation: with [`l2_normalize`](Self::l2_normalize), the shortened
+    /// vector has length one. It suits models that were trained for it.
+    pub dimension: Option<usize>,
     /// Threads inside one inference, at least one. A backend without threads ignores it.
     pub num_threads: usize,
     /// How a frame becomes the pixels that the model takes.
@@ -44,7 +54,8 @@ impl ImageEmbedderOptions {
         Self {
             backend,
             l2_normalize: false,
-            quantize: false,
+            quantize: QuantizeMode::None,
+            dimension: None,
             num_threads: 1,
             preprocess: PreprocessOptions::default(),
             normalization: None,

@@ -1,12 +1,10 @@
 //! What a model's outputs give, checked when the embedder is created.
 
 use image_embedder_backend::{DType, Quantization, TensorSpec};
-use image_embedder_embedding::{
-    FeatureVector, dequantize_int8, dequantize_uint8, l2_normalize, quantize,
-};
+use image_embedder_embedding::{FeatureVector, dequantize_int8, dequantize_uint8, l2_normalize};
 
 use crate::tensor_buffer::TensorBuffer;
-use crate::{Error, ErrorKind, ImageEmbedderOptions};
+use crate::{Error, ErrorKind, ImageEmbedderOptions, TfLiteSupportStatus};
 
 /// What an output of a model gives.
 #[non_exhaustive]
@@ -16,8 +14,10 @@ pub struct OutputSpec {
     pub name: Option<String>,
     /// The type of the elements, before they become real numbers.
     pub dtype: DType,
-    /// The number of elements of the feature vector.
+    /// The number of elements of the feature vector, after any shortening.
     pub dimension: usize,
+    /// The number of elements that the model gives.
+    pub model_dimension: usize,
     /// The affine quantisation of 8-bit elements.
     pub quantization: Option<Quantization>,
 }
@@ -28,34 +28,40 @@ impl OutputSpec {
         output: &TensorSpec,
         index: usize,
         metadata_name: Option<&str>,
+        shortened: Option<usize>,
     ) -> Result<Self, Error> {
         let unsupported = |reason: String| {
             Error::new(ErrorKind::Unsupported, format!("not an embedder: output {index}: {reason}"))
         };
+        let dimensions = TfLiteSupportStatus::InvalidOutputTensorDimensionsError;
         let shape = output.shape();
         let dimension = match *shape.as_slice() {
             [_, height, width, _] if height != 1 || width != 1 => {
                 return Err(unsupported(format!(
                     "expected 1 x N or 1 x 1 x 1 x N, found a map of {width}x{height} in {output}"
-                )));
+                ))
+                .with_status(dimensions));
             }
             [1, dimension] | [1, _, _, dimension] => dimension,
             [batch, _] | [batch, _, _, _] => {
                 return Err(unsupported(format!(
                     "expected a batch of 1, found {batch} in {output}"
-                )));
+                ))
+                .with_status(dimensions));
             }
             _ => {
                 return Err(unsupported(format!(
                     "expected 2 dimensions (1 x N) or 4 (1 x 1 x 1 x N), found {} in {output}",
                     shape.len()
-                )));
+                ))
+                .with_status(dimensions));
             }
         };
         if !matches!(output.dtype, DType::Float32 | DType::Int8 | DType::UInt8) {
             return Err(unsupported(format!(
                 "expected FLOAT32, INT8 or UINT8 elements, found {output}"
-            )));
+            ))
+            .with_status(TfLiteSupportStatus::InvalidOutputTensorTypeError));
         }
         if dimension == 0 {
             return Err(unsupported(format!("expected at least 1 element, found 0 in {output}")));
@@ -65,19 +71,28 @@ impl OutputSpec {
                 "expected quantisation parameters for 8-bit elements, found none in {output}"
             )));
         }
+        if let Some(shortened) = shortened.filter(|&shortened| shortened > dimension) {
+            let message = format!(
+                "expected options.dimension of at most {dimension}, the size of output {index}, \
+                 found {shortened}"
+            );
+            return Err(Error::new(ErrorKind::Input, message));
+        }
         let tensor_name = Some(output.name.as_str()).filter(|name| !name.is_empty());
         Ok(Self {
             name: metadata_name.or(tensor_name).map(str::to_owned),
             dtype: output.dtype,
-            dimension,
+            dimension: shortened.unwrap_or(dimension),
+            model_dimension: dimension,
             quantization: output.quantization,
         })
     }
 
-    /// The feature vector in an output tensor: dequantised, then normalised and quantised as the
-    /// options ask.
+    /// The feature vector in an output tensor: dequantised and shortened, then normalised and
+    /// quantised as the options ask.
     ///
-    /// Of a tensor that has grown with a resized input, the first `dimension` elements count.
+    /// Of a tensor that has grown with a resized input, the first elements count; whether that is
+    /// allowed was checked before.
     pub(crate) fn feature_vector(
         &self,
         buffer: &TensorBuffer,
@@ -102,10 +117,6 @@ impl OutputSpec {
         if options.l2_normalize {
             l2_normalize(&mut values);
         }
-        Ok(if options.quantize {
-            FeatureVector::Quantized(quantize(&values))
-        } else {
-            FeatureVector::Float(values)
-        })
+        Ok(options.quantize.apply(values))
     }
 }

@@ -1,6 +1,7 @@
 //! Sessions for any number of threads.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use image_embedder_backend::{Model, Session, TensorSpec};
 use image_embedder_frame::FrameBuffer;
@@ -70,16 +71,71 @@ impl Worker {
         input: &ModelInput,
         options: &PreprocessOptions,
     ) -> Result<(), Error> {
+        self.prepare(frame, geometry, input, options)?;
+        self.preprocess(frame, input)?;
+        self.infer()
+    }
+
+    /// As [`run`](Self::run), with the times of the three stages.
+    pub(crate) fn run_timed(
+        &mut self,
+        frame: &FrameBuffer<'_>,
+        geometry: FrameGeometry,
+        input: &ModelInput,
+        options: &PreprocessOptions,
+    ) -> Result<[Duration; 3], Error> {
+        let start = Instant::now();
+        self.prepare(frame, geometry, input, options)?;
+        let prepared = Instant::now();
+        self.preprocess(frame, input)?;
+        let preprocessed = Instant::now();
+        self.infer()?;
+        let inferred = Instant::now();
+        Ok([prepared - start, preprocessed - prepared, inferred - preprocessed])
+    }
+
+    /// The pixels that the model gets, as upright RGB, and their size; of a prepared worker.
+    pub(crate) fn pixels(
+        &mut self,
+        frame: &FrameBuffer<'_>,
+    ) -> Result<(Vec<u8>, ImageSize), Error> {
+        let plan = self.plan.as_mut().ok_or_else(unprepared)?;
+        let mut pixels = vec![0; plan.output_len()];
+        plan.rgb_into(frame, &mut pixels)?;
+        let size = ImageSize { width: plan.target_width(), height: plan.target_height() };
+        Ok((pixels, size))
+    }
+
+    /// The least and the greatest element of the input tensor.
+    pub(crate) fn input_range(&self) -> (f64, f64) {
+        self.input.range()
+    }
+
+    /// Gives the session the size that the region needs, and makes the plan.
+    fn prepare(
+        &mut self,
+        frame: &FrameBuffer<'_>,
+        geometry: FrameGeometry,
+        input: &ModelInput,
+        options: &PreprocessOptions,
+    ) -> Result<(), Error> {
         let size = input.target_size(frame, &geometry.region());
         self.resize(size)?;
         if !self.is_prepared_for(&geometry) {
             self.plan = None;
         }
-        let plan = match &mut self.plan {
-            Some(plan) => plan,
-            none => none.insert(Plan::new(geometry, size.width, size.height, options)?),
-        };
-        input.fill(plan, frame, &mut self.input)?;
+        if self.plan.is_none() {
+            self.plan = Some(Plan::new(geometry, size.width, size.height, options)?);
+        }
+        Ok(())
+    }
+
+    fn preprocess(&mut self, frame: &FrameBuffer<'_>, input: &ModelInput) -> Result<(), Error> {
+        let plan = self.plan.as_mut().ok_or_else(unprepared)?;
+        input.fill(plan, frame, &mut self.input)
+    }
+
+    fn infer(&mut self) -> Result<(), Error> {
         let mut outputs: Vec<_> = self.outputs.iter_mut().map(TensorBuffer::view_mut).collect();
         self.session.run(&[self.input.view()], &mut outputs).map_err(Error::run)
     }
@@ -101,6 +157,10 @@ impl Worker {
     fn is_prepared_for(&self, geometry: &FrameGeometry) -> bool {
         self.plan.as_ref().is_some_and(|plan| plan.geometry() == geometry)
     }
+}
+
+fn unprepared() -> Error {
+    Error::new(ErrorKind::Bug, "expected a prepared worker, found one without a plan")
 }
 
 /// Gives the input this size and tells whether it had another.

@@ -29,6 +29,32 @@ impl TensorBuffer {
         })
     }
 
+    /// Number of elements.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Float32(elements) => elements.len(),
+            Self::Int8(elements) => elements.len(),
+            Self::UInt8(elements) => elements.len(),
+        }
+    }
+
+    /// The least and the greatest element; zeros if there are none.
+    pub(crate) fn range(&self) -> (f64, f64) {
+        fn range(elements: impl Iterator<Item = f64>) -> (f64, f64) {
+            elements
+                .fold(None, |range: Option<(f64, f64)>, element| match range {
+                    None => Some((element, element)),
+                    Some((least, greatest)) => Some((least.min(element), greatest.max(element))),
+                })
+                .unwrap_or_default()
+        }
+        match self {
+            Self::Float32(elements) => range(elements.iter().map(|&element| element.into())),
+            Self::Int8(elements) => range(elements.iter().map(|&element| element.into())),
+            Self::UInt8(elements) => range(elements.iter().map(|&element| element.into())),
+        }
+    }
+
     pub(crate) fn view(&self) -> TensorView<'_> {
         match self {
             Self::Float32(elements) => TensorView::Float32(elements),

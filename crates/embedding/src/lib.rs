@@ -1,8 +1,8 @@
-//! Arithmetic of feature vectors: dequantise, L2-normalise, quantise, compare.
+//! Arithmetic of feature vectors: dequantise, shorten, L2-normalise, quantise, compare.
 //!
-//! Every function gives the same bits as the TensorFlow Lite Task Library on finite values:
-//! sums run from the first element to the last in the stated precision, and nothing is fused or
-//! reordered.
+//! What the TensorFlow Lite Task Library has too (vectors of 32-bit floats, and of signed bytes in
+//! steps of 1/128) gives the same bits on finite values: sums run from the first element to the
+//! last in the stated precision, and nothing is fused or reordered.
 //!
 //! ```
 //! use image_embedder_embedding::{FeatureVector, cosine_similarity, l2_normalize, quantize};
@@ -22,6 +22,7 @@
 mod dequantize;
 mod error;
 mod feature_vector;
+mod fingerprint;
 mod normalize;
 mod quantize;
 mod similarity;
@@ -29,6 +30,8 @@ mod similarity;
 pub use dequantize::{dequantize_int8, dequantize_uint8};
 pub use error::EmbeddingError;
 pub use feature_vector::FeatureVector;
-pub use normalize::l2_normalize;
-pub use quantize::quantize;
+pub use fingerprint::Fingerprint;
+pub use half::f16;
+pub use normalize::{l2_normalize, truncate_normalized};
+pub use quantize::{QuantizeMode, ScaledInt8, quantize, to_half};
 pub use similarity::cosine_similarity;

@@ -8,37 +8,45 @@ use crate::{EmbeddingError, FeatureVector};
 /// (sum of u[k] * v[k]) / sqrt((sum of u[k] * u[k]) * (sum of v[k] * v[k]))
 /// ```
 ///
-/// Products are 32-bit floats for float vectors and exact for quantised ones; the sums are 64-bit
-/// floats and run from the first element to the last. The result is not clamped: rounding may
-/// take it a little outside [-1, 1]. Elements so large that a product overflows give NaN.
+/// Products are 32-bit floats for float vectors and exact for all others; the sums are 64-bit
+/// floats and run from the first element to the last. The scales of [`FeatureVector::Scaled`]
+/// vectors cancel out and are not looked at. The result is not clamped: rounding may take it a
+/// little outside [-1, 1]. Elements so large that a product overflows give NaN.
+///
+/// Whether the vectors come from one model is not looked at either: see
+/// [`Fingerprint`](crate::Fingerprint).
 ///
 /// # Errors
 ///
 /// In this order:
 ///
-/// - [`EmbeddingError::KindMismatch`] if only one vector is quantised.
+/// - [`EmbeddingError::KindMismatch`] if the vectors are of different kinds.
 /// - [`EmbeddingError::SizeMismatch`] if the numbers of elements differ.
 /// - [`EmbeddingError::Empty`] if there are no elements.
 /// - [`EmbeddingError::ZeroNorm`] if the squares of a vector add up to zero, be it that its
 ///   elements are so small that their products underflow.
 pub fn cosine_similarity(u: &FeatureVector, v: &FeatureVector) -> Result<f64, EmbeddingError> {
+    let kind = u.kind();
     match (u, v) {
         (FeatureVector::Float(left), FeatureVector::Float(right)) => {
-            similarity(left, right, u.kind(), |a, b| f64::from(a * b))
+            similarity(left, right, kind, |a, b| f64::from(a * b))
         }
         (FeatureVector::Quantized(left), FeatureVector::Quantized(right)) => {
-            similarity(left, right, u.kind(), |a, b| {
-                f64::from(i32::from(a) * i32::from(b))
-            })
+            similarity(left, right, kind, bytes)
         }
-        (FeatureVector::Float(_), FeatureVector::Quantized(_))
-        | (FeatureVector::Quantized(_), FeatureVector::Float(_)) => {
-            Err(EmbeddingError::KindMismatch {
-                expected: u.kind(),
-                found: v.kind(),
-            })
+        (FeatureVector::Scaled(left), FeatureVector::Scaled(right)) => {
+            similarity(&left.values, &right.values, kind, bytes)
         }
+        // 11 and 11 significant bits fit into the 24 of a 32-bit float.
+        (FeatureVector::Half(left), FeatureVector::Half(right)) => {
+            similarity(left, right, kind, |a, b| f64::from(a.to_f32() * b.to_f32()))
+        }
+        _ => Err(EmbeddingError::KindMismatch { expected: kind, found: v.kind() }),
     }
+}
+
+fn bytes(a: i8, b: i8) -> f64 {
+    f64::from(i32::from(a) * i32::from(b))
 }
 
 fn similarity<T: Copy>(
@@ -75,6 +83,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{QuantizeMode, ScaledInt8};
 
     fn float(values: &[f32]) -> FeatureVector {
         FeatureVector::Float(values.to_vec())
@@ -89,22 +98,49 @@ mod tests {
         let u = float(&[1.0, 0.0, 0.0, 0.0]);
         assert_eq!(cosine_similarity(&u, &float(&[0.5; 4])), Ok(0.5));
         let u = quantized(&[127, 0, 0, 0]);
-        assert_eq!(
-            cosine_similarity(&u, &quantized(&[-128, 0, 0, 0])),
-            Ok(-1.0)
-        );
+        assert_eq!(cosine_similarity(&u, &quantized(&[-128, 0, 0, 0])), Ok(-1.0));
     }
 
     #[test]
     fn kinds_must_agree() {
         let error = cosine_similarity(&quantized(&[1, 2]), &float(&[0.1, 0.2])).unwrap_err();
-        let expected = EmbeddingError::KindMismatch {
-            expected: "quantized",
-            found: "float",
-        };
+        let expected = EmbeddingError::KindMismatch { expected: "quantized", found: "float" };
         assert_eq!(error, expected);
         assert!(error.to_string().contains("quantized and float"));
         assert!(cosine_similarity(&float(&[0.1, 0.2]), &quantized(&[1, 2])).is_err());
+    }
+
+    #[test]
+    fn kinds_of_every_mode_agree_with_themselves_alone() {
+        let modes = [
+            QuantizeMode::None,
+            QuantizeMode::Fixed,
+            QuantizeMode::PerVector,
+            QuantizeMode::Float16,
+        ];
+        let mut refused = 0;
+        for (i, left) in modes.iter().enumerate() {
+            for (j, right) in modes.iter().enumerate() {
+                let (u, v) = (left.apply(vec![0.5, 0.25]), right.apply(vec![0.5, 0.25]));
+                match cosine_similarity(&u, &v) {
+                    Ok(similarity) => assert!(i == j && (similarity - 1.0).abs() < 1e-12),
+                    Err(error) => {
+                        let (expected, found) = (u.kind(), v.kind());
+                        assert_eq!(error, EmbeddingError::KindMismatch { expected, found });
+                        refused += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(refused, 12);
+    }
+
+    #[test]
+    fn scales_cancel_out() {
+        let scaled = |scale| FeatureVector::Scaled(ScaledInt8 { values: vec![3, -4], scale });
+        let other = FeatureVector::Scaled(ScaledInt8 { values: vec![4, 3], scale: 1.0 });
+        assert_eq!(cosine_similarity(&scaled(1e-30), &scaled(1e30)), Ok(1.0));
+        assert_eq!(cosine_similarity(&scaled(5.0), &other), Ok(0.0));
     }
 
     #[test]
@@ -115,51 +151,26 @@ mod tests {
         ];
         for (kind, u, v) in cases {
             let error = cosine_similarity(&u, &v).unwrap_err();
-            assert_eq!(
-                error,
-                EmbeddingError::SizeMismatch {
-                    kind,
-                    expected: 1,
-                    found: 2
-                }
-            );
+            assert_eq!(error, EmbeddingError::SizeMismatch { kind, expected: 1, found: 2 });
             assert!(error.to_string().ends_with("of different sizes (1 vs 2)"));
         }
     }
 
     #[test]
     fn empty_vectors_are_refused() {
-        assert_eq!(
-            cosine_similarity(&float(&[]), &float(&[])),
-            Err(EmbeddingError::Empty)
-        );
-        assert_eq!(
-            cosine_similarity(&quantized(&[]), &quantized(&[])),
-            Err(EmbeddingError::Empty)
-        );
+        assert_eq!(cosine_similarity(&float(&[]), &float(&[])), Err(EmbeddingError::Empty));
+        assert_eq!(cosine_similarity(&quantized(&[]), &quantized(&[])), Err(EmbeddingError::Empty));
     }
 
     #[test]
     fn zero_norms_are_refused() {
         let (zero, some) = (float(&[0.0, 0.0]), float(&[0.1, 0.2]));
-        assert_eq!(
-            cosine_similarity(&zero, &some),
-            Err(EmbeddingError::ZeroNorm)
-        );
-        assert_eq!(
-            cosine_similarity(&some, &zero),
-            Err(EmbeddingError::ZeroNorm)
-        );
+        assert_eq!(cosine_similarity(&zero, &some), Err(EmbeddingError::ZeroNorm));
+        assert_eq!(cosine_similarity(&some, &zero), Err(EmbeddingError::ZeroNorm));
         let (zero, some) = (quantized(&[0, 0]), quantized(&[1, 2]));
-        assert_eq!(
-            cosine_similarity(&zero, &some),
-            Err(EmbeddingError::ZeroNorm)
-        );
+        assert_eq!(cosine_similarity(&zero, &some), Err(EmbeddingError::ZeroNorm));
         let tiny = float(&[1e-30, 1e-30]);
-        assert_eq!(
-            cosine_similarity(&tiny, &tiny),
-            Err(EmbeddingError::ZeroNorm)
-        );
+        assert_eq!(cosine_similarity(&tiny, &tiny), Err(EmbeddingError::ZeroNorm));
     }
 
     #[test]
@@ -167,11 +178,7 @@ mod tests {
         let huge = float(&[1e30, 1e30]);
         assert!(cosine_similarity(&huge, &huge).unwrap().is_nan());
         let nan = float(&[f32::NAN, 1.0]);
-        assert!(
-            cosine_similarity(&nan, &float(&[1.0, 1.0]))
-                .unwrap()
-                .is_nan()
-        );
+        assert!(cosine_similarity(&nan, &float(&[1.0, 1.0])).unwrap().is_nan());
     }
 
     /// Two vectors of one size, away from zero so that products stay normal numbers.

@@ -7,21 +7,13 @@ use image_embedder_embedding::{
 use serde_json::Value;
 
 fn golden() -> Value {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../fixtures/golden/embedding/vectors.json"
-    );
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden/embedding/vectors.json");
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
 /// Numbers that are exact in 32 bits, so that parsing cannot change them.
 fn floats(values: &Value) -> Vec<f32> {
-    values
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|value| value.as_f64().unwrap() as f32)
-        .collect()
+    values.as_array().unwrap().iter().map(|value| value.as_f64().unwrap() as f32).collect()
 }
 
 fn bytes(values: &Value) -> Vec<i8> {

@@ -146,6 +146,24 @@ fn truncated_files_are_refused() {
 }
 
 #[test]
+fn truncated_jpegs_are_taken_if_allowed() {
+    let mut options = DecodeOptions::default();
+    options.allow_truncated = true;
+    let whole = decode("coffee_progressive.jpg");
+    let bytes = read("images/coffee_progressive.jpg");
+    let cut = Image::from_bytes(&bytes[..bytes.len() * 3 / 4], &options).unwrap();
+    assert_eq!((cut.width(), cut.height()), (whole.width(), whole.height()));
+    let (_, mean) = difference(&cut, &whole);
+    assert!(mean > 0.0 && mean < 30.0, "{mean}");
+    assert_eq!(Image::from_bytes(&bytes, &options).unwrap().pixels(), whole.pixels());
+
+    // What has no pixels at all is refused all the same, and so are other formats.
+    for bytes in [&bytes[..20], &read("hostile/truncated.png")] {
+        assert!(Image::from_bytes(bytes, &options).is_err());
+    }
+}
+
+#[test]
 fn jpegs_are_refused_at_any_length() {
     for name in ["coffee_gray.jpg", "coffee_progressive.jpg"] {
         let bytes = read(&format!("images/{name}"));

@@ -25,6 +25,8 @@ pub(crate) struct State {
     pub(crate) panics: AtomicBool,
     /// Whether resizing fails.
     pub(crate) is_rigid: AtomicBool,
+    /// Whether outputs of four dimensions take the height and width of the input.
+    pub(crate) grows: AtomicBool,
     /// The number of threads that the last model was compiled for.
     pub(crate) threads: AtomicUsize,
 }
@@ -127,6 +129,13 @@ impl Session for EchoSession {
             match dimension {
                 Dimension::Fixed(fixed) => assert_eq!(*fixed, size),
                 Dimension::Dynamic(present) => *present = size,
+            }
+        }
+        if self.state.grows.load(Ordering::SeqCst) {
+            for output in self.outputs.iter_mut().filter(|output| output.dimensions.len() == 4) {
+                for (dimension, &size) in output.dimensions[1..3].iter_mut().zip(&shape[1..3]) {
+                    *dimension = Dimension::Fixed(size);
+                }
             }
         }
         Ok(())

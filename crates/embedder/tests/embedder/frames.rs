@@ -125,7 +125,7 @@ fn normalized_and_quantized() {
     let length: f64 = unit.iter().map(|value| f64::from(*value).powi(2)).sum();
     assert!((length - 1.0).abs() < 1e-6, "{length}");
 
-    options.quantize = true;
+    options.quantize = true.into();
     let [quantized] = embed_with(&model, options.clone()).try_into().unwrap();
     let expected: Vec<i8> = unit.iter().map(|value| (value * 128.0).round() as i8).collect();
     assert_eq!(quantized.feature_vector, FeatureVector::Quantized(expected));
@@ -166,7 +166,7 @@ fn regions() {
     let wide = FrameBuffer::from_rgb(&wide, 16, 8).unwrap();
     let embedder = create(&PassThrough::default()).unwrap();
     let region = BoundingBox::new(8, 0, 8, 8);
-    let result = embedder.embed_region(&wide, &region).unwrap();
+    let result = embedder.embed_region(&wide, region).unwrap();
     assert_eq!(result.feature_vector().as_float().unwrap(), bytes_as(|byte| byte));
 
     let outside = [
@@ -176,10 +176,10 @@ fn regions() {
         (BoundingBox::new(0, 0, 0, 8), "0x8"),
     ];
     for (region, part) in outside {
-        let (kind, message) = explain(&embedder.embed_region(&wide, &region).unwrap_err());
+        let (kind, message) = explain(&embedder.embed_region(&wide, region).unwrap_err());
         assert_eq!(kind, ErrorKind::Input);
         assert!(message.contains(part), "{part:?} is not in {message:?}");
-        assert!(embedder.embed_region(&wide, &BoundingBox::new(8, 0, 8, 8)).is_ok());
+        assert!(embedder.embed_region(&wide, BoundingBox::new(8, 0, 8, 8)).is_ok());
     }
 }
 
@@ -223,7 +223,7 @@ fn open_sizes_take_images_as_they_are() {
     sorted.sort_by(f32::total_cmp);
     assert_eq!(sorted, (0..24u8).map(f32::from).collect::<Vec<_>>());
     // And a region is not resized either.
-    let region = embedder.embed_region(&frame, &BoundingBox::new(1, 1, 2, 1)).unwrap();
+    let region = embedder.embed_region(&frame, BoundingBox::new(1, 1, 2, 1)).unwrap();
     assert_eq!(
         region.feature_vector().as_float().unwrap()[..7],
         [15.0, 16.0, 17.0, 18.0, 19.0, 20.0, 0.0]

@@ -4,9 +4,15 @@
 
 mod bundled;
 mod decoding;
+mod dynamic;
 mod echo;
+mod fingerprints;
 mod frames;
 mod inspection;
+mod model_files;
 mod models;
 mod reference;
+mod regions;
 mod sessions;
+mod statuses;
+mod vectors;

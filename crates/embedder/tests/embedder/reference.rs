@@ -51,7 +51,7 @@ fn check(name: &str, tolerance: f32) {
         |(l2_normalize, quantize)| {
             let mut options = ImageEmbedderOptions::default();
             options.l2_normalize = l2_normalize;
-            options.quantize = quantize;
+            options.quantize = quantize.into();
             let embedder = ImageEmbedder::from_file(&path, options).unwrap();
             ((l2_normalize, quantize), embedder)
         },

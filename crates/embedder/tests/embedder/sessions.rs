@@ -39,7 +39,7 @@ fn a_session_is_used_again() {
     let frame = FrameBuffer::from_rgb(&pixels, 20, 20).unwrap();
     for size in 1..20 {
         embedder.embed(&frame).unwrap();
-        embedder.embed_region(&frame, &BoundingBox::new(0, 0, size, size)).unwrap();
+        embedder.embed_region(&frame, BoundingBox::new(0, 0, size, size)).unwrap();
     }
     assert_eq!(sessions(&echo), 1);
 }
@@ -58,7 +58,7 @@ fn after_a_failure_the_next_call_works() {
     assert_eq!(embedder.embed(&frame).unwrap(), good);
 
     let outside = BoundingBox::new(1, 1, 8, 8);
-    assert_eq!(embedder.embed_region(&frame, &outside).unwrap_err().kind(), ErrorKind::Input);
+    assert_eq!(embedder.embed_region(&frame, outside).unwrap_err().kind(), ErrorKind::Input);
     assert_eq!(embedder.embed(&frame).unwrap(), good);
 }
 
