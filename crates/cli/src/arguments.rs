@@ -3,8 +3,9 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
-use image_embedder::frame::BoundingBox;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use image_embedder::preprocess::{PreprocessMode, ResizePolicy};
+use image_embedder::{OutOfBounds, RegionOfInterest};
 
 use crate::backend::BackendName;
 use crate::metadata::MetadataArguments;
@@ -23,6 +24,8 @@ pub(crate) enum Command {
     Compare(CompareArguments),
     /// Print the feature vector of an image.
     Embed(EmbedArguments),
+    /// Show how the embedding of an image comes about, stage by stage.
+    Explain(ExplainArguments),
     /// Print what a model file contains and which backends can run it.
     Inspect(InspectArguments),
     /// Show or change a model's metadata.
@@ -48,11 +51,41 @@ pub(crate) struct EmbedArguments {
     /// Print JSON instead of one line of numbers for each output of the model.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Embed only this part of the stored image, in pixels.
-    #[arg(long, value_name = "x,y,w,h", value_parser = region)]
-    pub(crate) region: Option<BoundingBox>,
+    #[command(flatten)]
+    pub(crate) region: RegionArguments,
     #[command(flatten)]
     pub(crate) embedder: EmbedderArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExplainArguments {
+    /// An image: JPEG, PNG, WebP, BMP, GIF or TIFF.
+    pub(crate) image: PathBuf,
+    /// Write what the model sees, before normalisation, as a PNG picture.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dump: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) region: RegionArguments,
+    #[command(flatten)]
+    pub(crate) embedder: EmbedderArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RegionArguments {
+    /// Embed only this part of the stored image: whole numbers are pixels, and if any has a
+    /// decimal point, all are fractions of the width and height, as in 0.25,0.25,0.5,0.5.
+    #[arg(long, value_name = "x,y,w,h", value_parser = region, allow_hyphen_values = true)]
+    region: Option<RegionOfInterest>,
+    /// Cut off what of the region is outside the image, instead of refusing it.
+    #[arg(long, requires = "region")]
+    clamp_region: bool,
+}
+
+impl RegionArguments {
+    pub(crate) fn region(&self) -> Option<RegionOfInterest> {
+        let out_of_bounds = if self.clamp_region { OutOfBounds::Clamp } else { OutOfBounds::Error };
+        self.region.map(|region| region.with_out_of_bounds(out_of_bounds))
+    }
 }
 
 #[derive(Args, Debug)]
@@ -66,7 +99,7 @@ pub(crate) struct InspectArguments {
     pub(crate) library: LibraryArguments,
 }
 
-/// What `compare` and `embed` have in common.
+/// What `compare`, `embed` and `explain` have in common.
 #[derive(Args, Debug)]
 pub(crate) struct EmbedderArguments {
     /// A TensorFlow Lite model; without it, the bundled one.
@@ -81,12 +114,49 @@ pub(crate) struct EmbedderArguments {
     /// Quantise feature vectors to signed bytes.
     #[arg(long)]
     pub(crate) quantize: bool,
+    /// The step between two bytes: 1/128, or a scale for each vector, which JSON tells.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t, requires = "quantize")]
+    pub(crate) quantize_scale: QuantizeScale,
+    /// Round feature vectors to 16-bit floats.
+    #[arg(long, conflicts_with = "quantize")]
+    pub(crate) float16: bool,
+    /// Keep only the first N elements of feature vectors, before they are scaled.
+    #[arg(long, value_name = "N")]
+    pub(crate) dimension: Option<NonZeroUsize>,
+    /// Whose resize arithmetic is followed.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
+    pub(crate) mode: Mode,
+    /// What happens to the aspect ratio; all but stretch need the mode quality.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
+    pub(crate) resize: Resize,
+    /// What is subtracted from the levels 0 to 255, once or for red, green and blue; instead of
+    /// what the model's metadata says.
+    #[arg(
+        long,
+        value_name = "a[,b,c]",
+        value_delimiter = ',',
+        requires = "std",
+        allow_hyphen_values = true
+    )]
+    pub(crate) mean: Vec<f32>,
+    /// What they are then divided by, once or for red, green and blue.
+    #[arg(
+        long,
+        value_name = "a[,b,c]",
+        value_delimiter = ',',
+        requires = "mean",
+        allow_hyphen_values = true
+    )]
+    pub(crate) std: Vec<f32>,
     /// Threads inside one inference.
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) threads: NonZeroUsize,
     /// Take images as they are stored, whatever their Exif orientation.
     #[arg(long)]
     pub(crate) ignore_exif: bool,
+    /// Take JPEG files that end early, with gray for what is missing.
+    #[arg(long)]
+    pub(crate) allow_truncated: bool,
     #[command(flatten)]
     pub(crate) library: LibraryArguments,
 }
@@ -99,13 +169,85 @@ pub(crate) struct LibraryArguments {
     pub(crate) tflite_library: Option<PathBuf>,
 }
 
-fn region(text: &str) -> Result<BoundingBox, String> {
-    let numbers: Result<Vec<u32>, _> =
-        text.split(',').map(|number| number.trim().parse()).collect();
-    match numbers.as_deref() {
-        Ok(&[x, y, width, height]) => Ok(BoundingBox::new(x, y, width, height)),
-        _ => Err("expected four whole numbers, as in 0,0,320,240".to_owned()),
+/// The step between two quantised values.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum QuantizeScale {
+    /// 1/128, as in the TensorFlow Lite Task Library.
+    #[default]
+    Fixed,
+    /// The greatest magnitude of the vector, divided by 127.
+    PerVector,
+}
+
+/// A preprocessing mode by name.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Mode {
+    /// The pixels of the TensorFlow Lite Task Library.
+    #[default]
+    TaskLibrary,
+    /// The pixels of MediaPipe.
+    MediaPipe,
+    /// An anti-aliased resize.
+    Quality,
+}
+
+impl Mode {
+    pub(crate) fn preprocess_mode(self) -> PreprocessMode {
+        match self {
+            Self::TaskLibrary => PreprocessMode::TaskLibrary,
+            Self::MediaPipe => PreprocessMode::MediaPipe,
+            Self::Quality => PreprocessMode::Quality,
+        }
     }
+}
+
+/// A resize policy by name.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Resize {
+    /// The image fills the model's input, distorted.
+    #[default]
+    Stretch,
+    /// The whole image, with black bars.
+    Letterbox,
+    /// The middle of the image.
+    CenterCrop,
+}
+
+impl Resize {
+    pub(crate) fn policy(self) -> ResizePolicy {
+        match self {
+            Self::Stretch => ResizePolicy::Stretch,
+            Self::Letterbox => ResizePolicy::Letterbox { padding: [0; 3] },
+            Self::CenterCrop => ResizePolicy::CenterCrop,
+        }
+    }
+}
+
+fn region(text: &str) -> Result<RegionOfInterest, String> {
+    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+    let region = match *parts.as_slice() {
+        [x, y, width, height] if text.contains('.') => fractions([x, y, width, height]),
+        [x, y, width, height] => pixels([x, y, width, height]),
+        _ => None,
+    };
+    region.ok_or_else(|| {
+        "expected four numbers, as in 0,0,320,240 for pixels or 0.0,0.0,0.5,0.5 for fractions"
+            .to_owned()
+    })
+}
+
+fn pixels([x, y, width, height]: [&str; 4]) -> Option<RegionOfInterest> {
+    let (x, y): (i32, i32) = (x.parse().ok()?, y.parse().ok()?);
+    Some(RegionOfInterest::pixels(x.into(), y.into(), width.parse().ok()?, height.parse().ok()?))
+}
+
+fn fractions(numbers: [&str; 4]) -> Option<RegionOfInterest> {
+    let mut parsed = [0f64; 4];
+    for (value, text) in parsed.iter_mut().zip(numbers) {
+        *value = text.parse().ok().filter(|value: &f64| value.is_finite())?;
+    }
+    let [x, y, width, height] = parsed;
+    Some(RegionOfInterest::normalized(x, y, width, height))
 }
 
 #[cfg(test)]
@@ -120,11 +262,21 @@ mod tests {
 
     #[test]
     fn regions() {
-        assert_eq!(region("1,2,3,4"), Ok(BoundingBox::new(1, 2, 3, 4)));
-        assert_eq!(region("1, 2, 3, 4"), Ok(BoundingBox::new(1, 2, 3, 4)));
-        for wrong in
-            ["", "1,2,3", "1,2,3,4,5", "-1,0,1,1", "a,b,c,d", "1.5,0,1,1", "4294967296,0,1,1"]
-        {
+        assert_eq!(region("1,2,3,4"), Ok(RegionOfInterest::pixels(1, 2, 3, 4)));
+        assert_eq!(region("-1, 2, 3, 4"), Ok(RegionOfInterest::pixels(-1, 2, 3, 4)));
+        let half = RegionOfInterest::normalized(0.0, 0.25, 0.5, 1.0);
+        assert_eq!(region("0,0.25,.5,1"), Ok(half));
+        for wrong in [
+            "",
+            "1,2,3",
+            "1,2,3,4,5",
+            "1,0,-1,1",
+            "a,b,c,d",
+            "4294967296,0,1,1",
+            "0.5,0,x,1",
+            "0.5,0,inf,1",
+            "0.5,0,1",
+        ] {
             assert!(region(wrong).is_err(), "{wrong}");
         }
     }

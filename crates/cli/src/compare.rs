@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 
-use image_embedder::{ImageEmbedder, cosine_similarity};
+use image_embedder::ImageEmbedder;
+use image_embedder::embedding::QuantizeMode;
 
 use crate::arguments::CompareArguments;
 use crate::failure::Failure;
@@ -16,10 +17,9 @@ pub(crate) fn run(arguments: &CompareArguments, output: &mut impl Write) -> Resu
     let right = load::embed(&embedder, &arguments.right, None, &arguments.embedder)?;
 
     let mut similarities = Vec::new();
-    for (u, v) in left.result.embeddings.iter().zip(&right.result.embeddings) {
-        let similarity = cosine_similarity(&u.feature_vector, &v.feature_vector)
-            .map_err(image_embedder::Error::from)?;
-        similarities.push((u.head_name.as_deref().unwrap_or("unnamed"), similarity));
+    for embedding in &left.result.embeddings {
+        let similarity = left.result.cosine_similarity(&right.result, embedding.output_index)?;
+        similarities.push((embedding.head_name.as_deref().unwrap_or("unnamed"), similarity));
     }
 
     describe(&embedder, &model, output)?;
@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &CompareArguments, output: &mut impl Write) -> Resu
     Ok(())
 }
 
-fn describe(
+pub(crate) fn describe(
     embedder: &ImageEmbedder,
     model: &NamedModel,
     output: &mut impl Write,
@@ -46,19 +46,26 @@ fn describe(
     writeln!(output, "backend:   {}, threads {}", options.backend.name(), options.num_threads)?;
     writeln!(
         output,
-        "input:     {}x{} pixels as {}",
+        "input:     {}x{} pixels as {}, mode {}, {}",
         side(input.width),
         side(input.height),
-        input.dtype
+        input.dtype,
+        options.preprocess.mode,
+        options.preprocess.resize_policy,
     )?;
     let dimensions: Vec<String> =
         embedder.output_specs().iter().map(|output| output.dimension.to_string()).collect();
     writeln!(
         output,
-        "embedding: {} elements{}{}",
+        "embedding: {} elements{}{}, fingerprint {}",
         dimensions.join(" and "),
         if options.l2_normalize { ", length one" } else { "" },
-        if options.quantize { ", quantised" } else { "" },
+        match options.quantize {
+            QuantizeMode::None => String::new(),
+            QuantizeMode::Fixed => ", quantised".to_owned(),
+            other => format!(", quantised {other}"),
+        },
+        embedder.fingerprint(),
     )?;
     Ok(())
 }

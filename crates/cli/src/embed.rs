@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::Write;
 
-use image_embedder::embedding::FeatureVector;
+use image_embedder::embedding::{FeatureVector, ScaledInt8};
 use serde::Serialize;
 
 use crate::arguments::EmbedArguments;
@@ -17,6 +17,8 @@ struct Report<'a> {
     backend: &'a str,
     /// The number of elements of the first embedding.
     dimension: usize,
+    /// Vectors of equal fingerprints may be compared.
+    fingerprint: String,
     embeddings: Vec<Embedding<'a>>,
 }
 
@@ -24,20 +26,25 @@ struct Report<'a> {
 struct Embedding<'a> {
     output_index: usize,
     name: Option<&'a str>,
+    /// `float`, `quantized`, `scaled` or `float16`.
+    kind: &'static str,
+    /// What a value of one stands for, if the vector has a scale of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scale: Option<f32>,
     values: Values<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Values<'a> {
-    Float(&'a [f32]),
-    Quantized(&'a [i8]),
+    Float(Vec<f32>),
+    Bytes(&'a [i8]),
 }
 
 /// Prints the feature vectors of an image.
 pub(crate) fn run(arguments: &EmbedArguments, output: &mut impl Write) -> Result<(), Failure> {
     let (embedder, model) = load::embedder(&arguments.embedder)?;
-    let region = arguments.region.as_ref();
+    let region = arguments.region.region();
     let embedded = load::embed(&embedder, &arguments.image, region, &arguments.embedder)?;
     let embeddings: Vec<_> = embedded
         .result
@@ -46,6 +53,8 @@ pub(crate) fn run(arguments: &EmbedArguments, output: &mut impl Write) -> Result
         .map(|embedding| Embedding {
             output_index: embedding.output_index,
             name: embedding.head_name.as_deref(),
+            kind: embedding.feature_vector.kind(),
+            scale: embedding.feature_vector.as_scaled().map(|scaled| scaled.scale),
             values: values(&embedding.feature_vector),
         })
         .collect();
@@ -54,23 +63,27 @@ pub(crate) fn run(arguments: &EmbedArguments, output: &mut impl Write) -> Result
             model: &model.name,
             backend: embedder.options().backend.name(),
             dimension: embedded.result.feature_vector().len(),
+            fingerprint: embedded.result.fingerprint.to_string(),
             embeddings,
         };
         return print_json(&report, output);
     }
     for embedding in &embeddings {
-        match embedding.values {
+        match &embedding.values {
             Values::Float(values) => print_line(values, output)?,
-            Values::Quantized(values) => print_line(values, output)?,
+            Values::Bytes(values) => print_line(values, output)?,
         }
     }
     Ok(())
 }
 
 fn values(vector: &FeatureVector) -> Values<'_> {
-    match vector.as_quantized() {
-        Some(values) => Values::Quantized(values),
-        None => Values::Float(vector.as_float().unwrap_or_default()),
+    match vector {
+        FeatureVector::Quantized(values) | FeatureVector::Scaled(ScaledInt8 { values, .. }) => {
+            Values::Bytes(values)
+        }
+        // The floats of the other kinds.
+        other => Values::Float(other.to_floats()),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io;
 
+use image_embedder::TfLiteSupportStatus;
+
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -39,7 +41,16 @@ impl Failure {
     /// The message and those of all causes, on one line.
     pub(crate) fn chain(&self) -> String {
         let line = match self {
-            Self::Embedder(error) => chain(error),
+            Self::Embedder(error) => {
+                let status = error.task_library_status();
+                let advice = match status {
+                    Some(TfLiteSupportStatus::MetadataMissingNormalizationOptionsError) => {
+                        ", that is, give --mean and --std"
+                    }
+                    _ => "",
+                };
+                format!("{}{advice}", chain(error))
+            }
             Self::Model { path, source } => format!("cannot read the model {path}: {source}"),
             Self::ReadFile { path, source } => format!("cannot read {path}: {source}"),
             Self::WriteFile { path, source } => format!("cannot write {path}: {source}"),

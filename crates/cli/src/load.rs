@@ -5,12 +5,15 @@ use std::time::Instant;
 
 use image_embedder::backend::ModelData;
 use image_embedder::decode::{DecodeOptions, Image};
-use image_embedder::frame::BoundingBox;
+use image_embedder::embedding::QuantizeMode;
+use image_embedder::metadata::NormalizationOptions;
+use image_embedder::preprocess::PreprocessOptions;
 use image_embedder::{
-    BUNDLED_MODEL_NAME, EmbeddingResult, ImageEmbedder, ImageEmbedderOptions, bundled_model,
+    BUNDLED_MODEL_NAME, EmbeddingResult, ImageEmbedder, ImageEmbedderOptions, RegionOfInterest,
+    bundled_model,
 };
 
-use crate::arguments::EmbedderArguments;
+use crate::arguments::{EmbedderArguments, QuantizeScale};
 use crate::failure::Failure;
 
 /// A model and how it is called.
@@ -38,13 +41,38 @@ pub(crate) fn embedder(
     arguments: &EmbedderArguments,
 ) -> Result<(ImageEmbedder, NamedModel), Failure> {
     let model = model(arguments.model.as_deref())?;
+    let embedder = ImageEmbedder::from_bytes(model.data.clone(), options(arguments))?;
+    Ok((embedder, model))
+}
+
+/// The options that the arguments describe.
+pub(crate) fn options(arguments: &EmbedderArguments) -> ImageEmbedderOptions {
     let backend = arguments.backend.backend(&arguments.library);
     let mut options = ImageEmbedderOptions::with_backend(backend);
     options.l2_normalize = arguments.l2_normalize;
-    options.quantize = arguments.quantize;
+    options.quantize = match (arguments.quantize, arguments.quantize_scale) {
+        (true, QuantizeScale::Fixed) => QuantizeMode::Fixed,
+        (true, QuantizeScale::PerVector) => QuantizeMode::PerVector,
+        (false, _) if arguments.float16 => QuantizeMode::Float16,
+        (false, _) => QuantizeMode::None,
+    };
+    options.dimension = arguments.dimension.map(Into::into);
     options.num_threads = arguments.threads.get();
-    let embedder = ImageEmbedder::from_bytes(model.data.clone(), options)?;
-    Ok((embedder, model))
+    options.preprocess = PreprocessOptions::with_mode(arguments.mode.preprocess_mode());
+    options.preprocess.resize_policy = arguments.resize.policy();
+    options.normalization = (!arguments.mean.is_empty())
+        .then(|| NormalizationOptions { mean: arguments.mean.clone(), std: arguments.std.clone() });
+    options
+}
+
+/// Decodes an image, and tells how many milliseconds that took.
+pub(crate) fn image(path: &Path, arguments: &EmbedderArguments) -> Result<(Image, f64), Failure> {
+    let mut options = DecodeOptions::default();
+    options.ignore_exif = arguments.ignore_exif;
+    options.allow_truncated = arguments.allow_truncated;
+    let start = Instant::now();
+    let image = Image::open(path, &options)?;
+    Ok((image, milliseconds(start)))
 }
 
 /// An image with its embedding and what they cost.
@@ -60,15 +88,10 @@ pub(crate) struct Embedded {
 pub(crate) fn embed(
     embedder: &ImageEmbedder,
     path: &Path,
-    region: Option<&BoundingBox>,
+    region: Option<RegionOfInterest>,
     arguments: &EmbedderArguments,
 ) -> Result<Embedded, Failure> {
-    let mut options = DecodeOptions::default();
-    options.ignore_exif = arguments.ignore_exif;
-    let start = Instant::now();
-    let image = Image::open(path, &options)?;
-    let decode_ms = milliseconds(start);
-
+    let (image, decode_ms) = image(path, arguments)?;
     let start = Instant::now();
     let frame = image.frame()?;
     let result = match region {

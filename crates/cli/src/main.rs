@@ -11,6 +11,7 @@ mod arguments;
 mod backend;
 mod compare;
 mod embed;
+mod explain;
 mod failure;
 mod inspect;
 mod load;
@@ -51,6 +52,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Compare(arguments) => compare::run(arguments, &mut output)?,
         Command::Embed(arguments) => embed::run(arguments, &mut output)?,
+        Command::Explain(arguments) => explain::run(arguments, &mut output)?,
         Command::Inspect(arguments) => inspect::run(arguments, &mut output)?,
         Command::Metadata(arguments) => metadata::run(arguments, &mut output)?,
     }

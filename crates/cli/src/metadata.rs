@@ -245,7 +245,7 @@ fn new_file(path: &Path) -> Result<NewFile, Failure> {
 }
 
 /// Writes a file as a whole or not at all.
-fn save(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn save(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut partial = OsString::from(path);
     partial.push(".partial");
     let partial = PathBuf::from(partial);

@@ -96,8 +96,8 @@ fn compare_tells_what_it_did() {
     let parts = [
         "efficientnet_lite0_feature_vector_uint8.tflite (bundled), 3941862 bytes",
         "native, threads 2",
-        "224x224 pixels as UINT8",
-        "1280 elements, length one",
+        "224x224 pixels as UINT8, mode task library, stretch",
+        "1280 elements, length one, fingerprint ",
         "451x300 RGB, orientation TopLeft (Exif 1), decoded in ",
         "300x451 RGB, orientation RightTop (Exif 6), decoded in ",
     ];
@@ -135,6 +135,8 @@ fn embed_prints_the_vector() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["backend"], "native");
     assert_eq!(json["dimension"], 1280);
+    assert_eq!(json["fingerprint"].as_str().unwrap().len(), 32);
+    assert_eq!(json["embeddings"][0]["kind"], "float");
     assert!(json["model"].as_str().unwrap().starts_with("efficientnet_lite0"));
     let embedding = &json["embeddings"][0];
     assert_eq!(embedding["output_index"], 0);
@@ -168,6 +170,153 @@ fn embed_takes_a_region_and_another_model() {
     for row in 0..8 {
         assert_eq!(left[row * 24 + 12..row * 24 + 24], right[row * 24..row * 24 + 12]);
     }
+}
+
+#[test]
+fn regions_are_pixels_or_fractions() {
+    let models = Models::new();
+    let model = models.add("pixels.tflite", &pass_through().to_bytes());
+    let photo = image("cat.jpg");
+    let embed = |region: &[&str]| {
+        stdout(&[&["embed", &photo, "--model", path(&model), "--region"], region].concat())
+    };
+    // The photo has 451 x 300 pixels.
+    assert_eq!(embed(&["0.0,0.0,1.0,1.0"]), embed(&["0,0,451,300"]));
+    assert_eq!(embed(&["0.5,0.5,0.5,0.5"]), embed(&["226,150,225,150"]));
+    assert_eq!(embed(&["-10,-10,110,110", "--clamp-region"]), embed(&["0,0,100,100"]));
+    assert_eq!(embed(&["0.75,0,0.5,1", "--clamp-region"]), embed(&["338,0,113,300"]));
+    let arguments = ["embed", &photo, "--region", "-10,-10,110,110"];
+    assert!(refusal(&arguments).contains("110x110 at (-10, -10)"));
+    let line = refusal(&["embed", &photo, "--region", "0.75,0,0.5,1"]);
+    assert!(line.contains("0.5x1 at (0.75, 0) of the frame"), "{line}");
+}
+
+#[test]
+fn vectors_come_in_every_size() {
+    let photo = image("coffee.jpg");
+    let embed = |arguments: &[&str]| -> serde_json::Value {
+        let json = stdout(&[&["embed", &photo, "--json"], arguments].concat());
+        serde_json::from_str(&json).unwrap()
+    };
+    let floats = |json: &serde_json::Value| -> Vec<f64> {
+        let embedding = &json["embeddings"][0];
+        let scale = embedding["scale"].as_f64().unwrap_or(1.0);
+        let values = embedding["values"].as_array().unwrap();
+        values.iter().map(|value| scale * value.as_f64().unwrap()).collect()
+    };
+    let plain = embed(&["--l2-normalize"]);
+    let plain_values = floats(&plain);
+    let cases: [(&[&str], &str, f64); 2] = [
+        (&["--l2-normalize", "--quantize", "--quantize-scale", "per-vector"], "scaled", 2e-3),
+        (&["--l2-normalize", "--float16"], "float16", 1e-4),
+    ];
+    for (arguments, kind, tolerance) in cases {
+        let json = embed(arguments);
+        assert_eq!(json["embeddings"][0]["kind"], kind);
+        assert_ne!(json["fingerprint"], plain["fingerprint"]);
+        let values = floats(&json);
+        assert_eq!(values.len(), 1280);
+        for (value, expected) in values.iter().zip(&plain_values) {
+            assert!((value - expected).abs() < tolerance, "{kind}: {value} and {expected}");
+        }
+    }
+    let short = embed(&["--l2-normalize", "--dimension", "64"]);
+    assert_eq!(short["dimension"], 64);
+    let length: f64 = floats(&short).iter().map(|value| value * value).sum();
+    assert!((length - 1.0).abs() < 1e-5, "{length}");
+    let line = refusal(&["embed", &photo, "--dimension", "1281"]);
+    assert!(line.contains("options.dimension of at most 1280"), "{line}");
+}
+
+#[test]
+fn modes_and_resize_policies() {
+    let photo = image("cat.jpg");
+    let embed = |arguments: &[&str]| stdout(&[&["embed", &photo], arguments].concat());
+    let plain = embed(&[]);
+    assert_eq!(embed(&["--mode", "task-library", "--resize", "stretch"]), plain);
+    let quality = embed(&["--mode", "quality"]);
+    let letterbox = embed(&["--mode", "quality", "--resize", "letterbox"]);
+    let crop = embed(&["--mode", "quality", "--resize", "center-crop"]);
+    let media_pipe = embed(&["--mode", "media-pipe"]);
+    let all = [&plain, &quality, &letterbox, &crop, &media_pipe];
+    for (index, one) in all.iter().enumerate() {
+        assert!(all[..index].iter().all(|other| other != one), "{index}");
+    }
+    let line = refusal(&["embed", &photo, "--resize", "letterbox"]);
+    assert!(line.contains("does not support resize policy letterbox"), "{line}");
+    let output = stdout(&["compare", &photo, &photo, "--mode", "quality", "--resize", "letterbox"]);
+    assert!(output.contains("mode quality, letterbox"), "{output}");
+}
+
+#[test]
+fn mean_and_std_make_up_for_metadata() {
+    let models = Models::new();
+    let float =
+        PassThrough::new(TensorKind::float32(&[1, 8, 8, 3]), vec![TensorKind::float32(&[1, 192])]);
+    let model = models.add("float.tflite", &float.to_bytes());
+    let photo = image("coffee.jpg");
+    let embed = |arguments: &[&str]| -> Vec<f32> {
+        let line = stdout(&[&["embed", &photo, "--model", path(&model)], arguments].concat());
+        line.split_whitespace().map(|value| value.parse().unwrap()).collect()
+    };
+    let bytes = embed(&["--mean", "0", "--std", "1"]);
+    let uniform = embed(&["--mean", "-1", "--std", "2"]);
+    let channels = embed(&["--mean", "1,2,3", "--std", "1,2,4"]);
+    assert_eq!(bytes.len(), 192);
+    for (index, byte) in bytes.iter().enumerate() {
+        assert_eq!(uniform[index], (byte + 1.0) / 2.0);
+        let (mean, std) = [(1.0, 1.0), (2.0, 2.0), (3.0, 4.0)][index % 3];
+        assert_eq!(channels[index], (byte - mean) / std);
+    }
+    let two = ["embed", &photo, "--model", path(&model), "--mean", "1,2", "--std", "1,2"];
+    let line = refusal(&two);
+    assert!(line.contains("unusable options.normalization"), "{line}");
+    let zero = ["embed", &photo, "--model", path(&model), "--mean", "1", "--std", "0"];
+    assert!(refusal(&zero).contains("std"));
+}
+
+#[test]
+fn truncated_jpegs_are_taken_if_allowed() {
+    let truncated = path(&fixture("hostile/truncated.jpg")).to_owned();
+    let line = stdout(&["embed", &truncated, "--allow-truncated"]);
+    assert_eq!(line.split_whitespace().count(), 1280);
+    assert!(refusal(&["embed", &truncated]).contains("end marker"));
+}
+
+#[test]
+fn explain_shows_every_stage() {
+    let folder = Models::new();
+    let picture = folder.0.path().join("tensor.png");
+    let photo = image("cat_orientation6.jpg");
+    let output = stdout(&["explain", &photo, "--dump", path(&picture)]);
+    let parts = [
+        "model:     efficientnet_lite0_feature_vector_uint8.tflite (bundled)",
+        "decode:    ",
+        "300x451 RGB",
+        "orient:    RightTop (Exif 6), upright 451x300",
+        "region:    300x451 at (0, 0) of the stored image",
+        "resize:    451x300 to 224x224, stretch: width times 0.4967, height times 0.7467",
+        "tensor:    UINT8, pixels as they are, from ",
+        " ms to preprocess, ",
+        "in mode MediaPipe: cosine similarity 0.",
+        "in mode quality: cosine similarity 0.",
+        "224x224",
+    ];
+    for part in parts {
+        assert!(output.contains(part), "{part:?} is not in {output}");
+    }
+    let pixels = image::open(&picture).unwrap().into_rgb8();
+    assert_eq!(pixels.dimensions(), (224, 224));
+    // What the model sees, resized already, gives the same vector.
+    let (original, again) = (stdout(&["embed", &photo]), stdout(&["embed", path(&picture)]));
+    assert_eq!(original, again);
+
+    let mirrored = ["explain", &photo, "--mode", "quality", "--resize", "center-crop"];
+    let output = stdout(&mirrored);
+    assert!(output.contains("center crop: both times 0.7467, the overhang cut off"), "{output}");
+    assert!(output.contains("in mode task library: cosine similarity 0."), "{output}");
+    let line = refusal(&["explain", &photo, "--dump", "/no/such/folder/tensor.png"]);
+    assert!(line.contains("cannot write /no/such/folder/tensor.png"), "{line}");
 }
 
 #[test]
@@ -267,7 +416,8 @@ fn bad_models() {
         (models.add("two", &two.to_bytes()), "expected a model with 1 input, found 2"),
         (
             models.add("float", &float.to_bytes()),
-            "expected NormalizationOptions for the float input input0: FLOAT32 1x8x8x3, found none",
+            "found none: add them to the model's metadata or set options.normalization, that is, \
+             give --mean and --std",
         ),
         (fixture("hostile/root_out_of_range.tflite"), "not a valid TensorFlow Lite model"),
     ];
@@ -300,7 +450,7 @@ fn regions_and_libraries_that_are_not_there() {
 #[test]
 fn wrong_usage_exits_with_2() {
     let photo = image("cat.jpg");
-    let cases: [&[&str]; 7] = [
+    let cases: [&[&str]; 13] = [
         &[],
         &["compare", &photo],
         &["embed", &photo, "--region", "1,2,3"],
@@ -308,6 +458,12 @@ fn wrong_usage_exits_with_2() {
         &["embed", &photo, "--backend", "none"],
         &["embed", &photo, "--no-such-option"],
         &["frobnicate"],
+        &["embed", &photo, "--mode", "none"],
+        &["embed", &photo, "--mean", "1"],
+        &["embed", &photo, "--quantize-scale", "per-vector"],
+        &["embed", &photo, "--quantize", "--float16"],
+        &["embed", &photo, "--clamp-region"],
+        &["embed", &photo, "--dimension", "0"],
     ];
     for arguments in cases {
         let output = run(arguments);
