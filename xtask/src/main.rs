@@ -14,6 +14,7 @@ mod cross;
 mod failure;
 mod fetch;
 mod fixture_manifest;
+mod golden;
 mod pin;
 mod process;
 mod test;
@@ -42,6 +43,8 @@ enum Command {
     Test,
     /// Build for another target, or run the tests or the program there
     Cross(cross::Cross),
+    /// Record what tflite-support and MediaPipe make of frames into fixtures/golden
+    Golden(golden::Golden),
     /// Run the named continuous-integration job, or all of them in order
     Ci(ci::Ci),
     /// Check the rules of this workspace that no other tool checks
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Fetch(fetch) => fetch::run(&fetch),
         Command::Test => test::run(),
         Command::Cross(cross) => cross::run(&cross),
+        Command::Golden(golden) => golden::run(&golden),
         Command::Ci(ci) => ci::run(&ci),
         Command::Tidy => tidy::run(),
     };
