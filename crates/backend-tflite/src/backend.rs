@@ -28,10 +28,7 @@ pub struct TfliteBackend {
 impl TfliteBackend {
     /// A backend with the given options; does not load the library yet.
     pub fn new(options: TfliteOptions) -> Self {
-        Self {
-            options,
-            library: Mutex::new(None),
-        }
+        Self { options, library: Mutex::new(None) }
     }
 
     /// The version of the library, such as `2.17.1`.
@@ -87,10 +84,8 @@ impl Backend for TfliteBackend {
         model: ModelData,
         options: &CompileOptions,
     ) -> Result<Arc<dyn Model>, BackendError> {
-        let settings = InterpreterSettings {
-            num_threads: options.num_threads,
-            xnnpack: self.options.xnnpack,
-        };
+        let settings =
+            InterpreterSettings { num_threads: options.num_threads, xnnpack: self.options.xnnpack };
         let loaded = Arc::new(LoadedModel::new(self.library()?, model)?);
         // Operators are looked up by interpreters only, so one is made here for its errors.
         let first = Interpreter::new(Arc::clone(&loaded), settings, &[])?;
@@ -125,19 +120,11 @@ impl Model for TfliteModel {
     }
 
     fn session(&self) -> Result<Box<dyn Session>, BackendError> {
-        let first = self
-            .first
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
         let interpreter = match first {
             Some(interpreter) => interpreter,
             None => Interpreter::new(Arc::clone(&self.loaded), self.settings, &[])?,
         };
-        Ok(Box::new(TfliteSession::new(
-            Arc::clone(&self.loaded),
-            self.settings,
-            interpreter,
-        )?))
+        Ok(Box::new(TfliteSession::new(Arc::clone(&self.loaded), self.settings, interpreter)?))
     }
 }

@@ -16,26 +16,17 @@ pub(crate) fn runtime_error(action: &str, text: &str) -> BackendError {
             message: format!("{action} failed: {}", reason(text)),
         };
     }
-    BackendError::UnsupportedOperators {
-        backend: NAME.to_owned(),
-        operators,
-    }
+    BackendError::UnsupportedOperators { backend: NAME.to_owned(), operators }
 }
 
 /// The error for a model that TensorFlow Lite refused to open, saying `text`.
 pub(crate) fn invalid_model(text: &str) -> BackendError {
-    BackendError::InvalidModel {
-        reason: reason(text),
-    }
+    BackendError::InvalidModel { reason: reason(text) }
 }
 
 /// The messages on one line, or that there were none.
 fn reason(text: &str) -> String {
-    let messages: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let messages: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     if messages.is_empty() {
         return String::from("TensorFlow Lite gave no reason");
     }
@@ -65,19 +56,14 @@ fn missing_operator(line: &str, text: &str) -> Option<String> {
     }
     if let Some((_, rest)) = line.split_once("Didn't find op for builtin opcode '") {
         let (name, rest) = rest.split_once('\'')?;
-        let version = rest
-            .strip_prefix(" version '")
-            .and_then(|rest| rest.split_once('\''));
+        let version = rest.strip_prefix(" version '").and_then(|rest| rest.split_once('\''));
         return Some(match version {
             Some((version, _)) => format!("{name} version {version}"),
             None => name.to_owned(),
         });
     }
     if let Some((_, rest)) = line.split_once("Op builtin_code out of range: ") {
-        let code: String = rest
-            .chars()
-            .take_while(|c| c.is_ascii_digit() || *c == '-')
-            .collect();
+        let code: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '-').collect();
         return Some(format!("builtin operator code {code}"));
     }
     // Operators of TensorFlow itself prepare to the same message; the node's line has the name.
@@ -108,10 +94,7 @@ mod tests {
                     https://www.tensorflow.org/lite/guide/ops_custom\nNode number 0 \
                     (edgetpu-custom-op) failed to prepare.\nEncountered unresolved custom op: \
                     edgetpu-custom-op.\nEncountered unresolved custom op: My.Op.";
-        assert_eq!(
-            operators(text),
-            ["custom operator edgetpu-custom-op", "custom operator My.Op"]
-        );
+        assert_eq!(operators(text), ["custom operator edgetpu-custom-op", "custom operator My.Op"]);
     }
 
     #[test]
@@ -142,10 +125,6 @@ mod tests {
                 message: "inference failed: first thing; second thing".to_owned(),
             }
         );
-        assert!(
-            runtime_error("inference", "")
-                .to_string()
-                .contains("gave no reason")
-        );
+        assert!(runtime_error("inference", "").to_string().contains("gave no reason"));
     }
 }

@@ -67,27 +67,17 @@ unsafe extern "C" fn report(user_data: *mut c_void, format: *const c_char, argum
 /// # Safety
 ///
 /// `format` is a C string and `arguments` the `va_list` for it, not yet read from.
-#[cfg(all(
-    unix,
-    any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "arm")
-))]
+#[cfg(all(unix, any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "arm")))]
 unsafe fn formatted(format: *const c_char, arguments: sys::VaList) -> String {
     let mut buffer = [0_u8; 4096];
     // SAFETY: the size is the buffer's, the rest is the caller's promise, and on these
     // architectures a `va_list` parameter is one word, as the type says.
     let length = unsafe {
-        sys::vsnprintf(
-            buffer.as_mut_ptr().cast::<c_char>(),
-            buffer.len(),
-            format,
-            arguments,
-        )
+        sys::vsnprintf(buffer.as_mut_ptr().cast::<c_char>(), buffer.len(), format, arguments)
     };
     if length < 0 {
         // SAFETY: the caller promises a C string.
-        return unsafe { CStr::from_ptr(format) }
-            .to_string_lossy()
-            .into_owned();
+        return unsafe { CStr::from_ptr(format) }.to_string_lossy().into_owned();
     }
     let message = CStr::from_bytes_until_nul(&buffer).unwrap_or_default();
     message.to_string_lossy().into_owned()
@@ -98,15 +88,10 @@ unsafe fn formatted(format: *const c_char, arguments: sys::VaList) -> String {
 /// # Safety
 ///
 /// `format` is a C string.
-#[cfg(not(all(
-    unix,
-    any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "arm")
-)))]
+#[cfg(not(all(unix, any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "arm"))))]
 unsafe fn formatted(format: *const c_char, _arguments: sys::VaList) -> String {
     // SAFETY: the caller promises a C string.
-    unsafe { CStr::from_ptr(format) }
-        .to_string_lossy()
-        .into_owned()
+    unsafe { CStr::from_ptr(format) }.to_string_lossy().into_owned()
 }
 
 /// A model that the library has opened, with the bytes it reads from.
@@ -161,12 +146,7 @@ impl LoadedModel {
             None => unsafe { (library.functions.model_create)(bytes.as_ptr().cast(), bytes.len()) },
         };
         match NonNull::new(raw) {
-            Some(raw) => Ok(Self {
-                raw,
-                library,
-                _report: report_text,
-                bytes,
-            }),
+            Some(raw) => Ok(Self { raw, library, _report: report_text, bytes }),
             None => Err(diagnostics::invalid_model(&report_text.take())),
         }
     }
@@ -215,25 +195,16 @@ impl XnnpackDelegate {
         // SAFETY: the options are the library's own but for the number of threads.
         let raw = unsafe { (functions.create)(&options) };
         let Some(raw) = NonNull::new(raw) else {
-            return Err(diagnostics::runtime_error(
-                "creating an XNNPACK delegate",
-                "",
-            ));
+            return Err(diagnostics::runtime_error("creating an XNNPACK delegate", ""));
         };
-        let delegate = Self {
-            raw,
-            delete: functions.delete,
-        };
+        let delegate = Self { raw, delete: functions.delete };
         // SAFETY: the delegate is alive.
         let options = unsafe { (functions.options_of)(raw.as_ptr()) };
         // SAFETY: if not null, the address is of the delegate's options, which begin with this.
         let found = unsafe { options.as_ref() };
         if found != Some(&num_threads) {
             let text = format!("expected options for {num_threads} threads, found {found:?}");
-            return Err(diagnostics::runtime_error(
-                "creating an XNNPACK delegate",
-                &text,
-            ));
+            return Err(diagnostics::runtime_error("creating an XNNPACK delegate", &text));
         }
         Ok(Some(delegate))
     }
@@ -321,17 +292,9 @@ impl Interpreter {
             unsafe { (functions.interpreter_create)(model.raw.as_ptr(), options.raw.as_ptr()) };
         drop(options);
         let Some(raw) = NonNull::new(raw) else {
-            return Err(diagnostics::runtime_error(
-                "creating an interpreter",
-                &report_text.take(),
-            ));
+            return Err(diagnostics::runtime_error("creating an interpreter", &report_text.take()));
         };
-        let mut interpreter = Self {
-            raw,
-            _delegate: delegate,
-            report: report_text,
-            model,
-        };
+        let mut interpreter = Self { raw, _delegate: delegate, report: report_text, model };
         for (index, shape) in input_shapes.iter().enumerate() {
             interpreter.resize_input(index, shape)?;
         }
@@ -346,10 +309,7 @@ impl Interpreter {
         let (Ok(sizes), Ok(rank), Ok(index)) =
             (sizes, i32::try_from(shape.len()), i32::try_from(index))
         else {
-            return Err(diagnostics::runtime_error(
-                "resizing an input",
-                "a size is too large",
-            ));
+            return Err(diagnostics::runtime_error("resizing an input", "a size is too large"));
         };
         // SAFETY: the interpreter is alive, the index was looked up above, and the pointer has
         // `rank` sizes behind it.
@@ -380,11 +340,7 @@ impl Interpreter {
 
     fn succeeded(&self, action: &str, status: sys::Status) -> Result<(), BackendError> {
         let text = self.report.take();
-        if status == sys::OK {
-            Ok(())
-        } else {
-            Err(diagnostics::runtime_error(action, &text))
-        }
+        if status == sys::OK { Ok(()) } else { Err(diagnostics::runtime_error(action, &text)) }
     }
 
     fn count(&self, side: Side) -> usize {
@@ -419,9 +375,7 @@ impl Interpreter {
 
     /// Descriptions of all tensors of one side, as they are now.
     pub(crate) fn specs(&self, side: Side) -> Result<Vec<TensorSpec>, BackendError> {
-        (0..self.count(side))
-            .map(|index| self.spec(side, index))
-            .collect()
+        (0..self.count(side)).map(|index| self.spec(side, index)).collect()
     }
 
     fn spec(&self, side: Side, index: usize) -> Result<TensorSpec, BackendError> {
@@ -433,9 +387,7 @@ impl Interpreter {
             String::new()
         } else {
             // SAFETY: the library's names are C strings inside the interpreter.
-            unsafe { CStr::from_ptr(name) }
-                .to_string_lossy()
-                .into_owned()
+            unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()
         };
         // SAFETY: see above.
         let tensor_type = unsafe { (functions.tensor_type)(tensor) };
@@ -503,27 +455,16 @@ impl Interpreter {
         let tensor = self.tensor(side, index)?.as_ptr();
         let functions = &self.model.library.functions;
         // SAFETY: the tensor is the interpreter's and alive.
-        let (expected, data) = unsafe {
-            (
-                (functions.tensor_byte_size)(tensor),
-                (functions.tensor_data)(tensor),
-            )
-        };
+        let (expected, data) =
+            unsafe { ((functions.tensor_byte_size)(tensor), (functions.tensor_data)(tensor)) };
         if expected != byte_size {
             let tensor = self.spec(side, index)?.name;
-            return Err(BackendError::ByteSizeMismatch {
-                tensor,
-                expected,
-                found: byte_size,
-            });
+            return Err(BackendError::ByteSizeMismatch { tensor, expected, found: byte_size });
         }
         match NonNull::new(data.cast()) {
             Some(data) => Ok(data),
             None if byte_size == 0 => Ok(NonNull::dangling()),
-            None => Err(diagnostics::runtime_error(
-                "reaching a tensor",
-                "it has no memory",
-            )),
+            None => Err(diagnostics::runtime_error("reaching a tensor", "it has no memory")),
         }
     }
 
@@ -580,9 +521,7 @@ impl Drop for Interpreter {
 
 impl fmt::Debug for Interpreter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Interpreter")
-            .field("model", &self.model)
-            .finish_non_exhaustive()
+        f.debug_struct("Interpreter").field("model", &self.model).finish_non_exhaustive()
     }
 }
 

@@ -67,10 +67,7 @@ impl TfliteLibrary {
             }
         }
         let _ = write!(reason, "\n{ADVICE}");
-        Err(BackendError::Unavailable {
-            backend: NAME.to_owned(),
-            reason,
-        })
+        Err(BackendError::Unavailable { backend: NAME.to_owned(), reason })
     }
 
     fn load(path: &Path) -> Result<Self, LoadError> {
@@ -89,13 +86,7 @@ impl TfliteLibrary {
         // TensorFlow Lite registers thread-local destructors, and its threads may outlive the last
         // interpreter by a moment: closing the library would take their code away.
         std::mem::forget(library);
-        Ok(Self {
-            path: path.to_owned(),
-            functions,
-            reporting,
-            signature,
-            xnnpack,
-        })
+        Ok(Self { path: path.to_owned(), functions, reporting, signature, xnnpack })
     }
 
     /// Where the library was found: a path, or a bare name that the system's loader resolved.
@@ -169,15 +160,8 @@ mod tests {
     #[test]
     fn usual_places_are_absolute_but_the_loader_name() {
         let places = usual_places();
-        assert_eq!(
-            places.first().map(PathBuf::as_path),
-            Some(Path::new(FILE_NAME))
-        );
-        let absolute = places
-            .iter()
-            .skip(1)
-            .filter(|place| place.is_absolute())
-            .count();
+        assert_eq!(places.first().map(PathBuf::as_path), Some(Path::new(FILE_NAME)));
+        let absolute = places.iter().skip(1).filter(|place| place.is_absolute()).count();
         assert_eq!(absolute, places.len() - 1);
         assert!(absolute >= 1, "{places:?}");
     }

@@ -30,10 +30,7 @@ impl ModelBytes {
         let start = bytes_to_alignment(&buffer);
         buffer.resize(start, 0);
         buffer.extend_from_slice(&model);
-        Self::Copied {
-            range: start..buffer.len(),
-            buffer,
-        }
+        Self::Copied { range: start..buffer.len(), buffer }
     }
 }
 

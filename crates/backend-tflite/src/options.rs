@@ -35,9 +35,6 @@ pub struct TfliteOptions {
 impl Default for TfliteOptions {
     /// The library from wherever it is found, with XNNPACK.
     fn default() -> Self {
-        Self {
-            library_path: None,
-            xnnpack: true,
-        }
+        Self { library_path: None, xnnpack: true }
     }
 }

@@ -27,13 +27,7 @@ impl TfliteSession {
     ) -> Result<Self, BackendError> {
         let inputs = interpreter.specs(Side::Inputs)?;
         let outputs = interpreter.specs(Side::Outputs)?;
-        Ok(Self {
-            loaded,
-            settings,
-            interpreter,
-            inputs,
-            outputs,
-        })
+        Ok(Self { loaded, settings, interpreter, inputs, outputs })
     }
 }
 
@@ -64,26 +58,15 @@ impl Session for TfliteSession {
         check_count("outputs", self.outputs.len(), outputs.len())?;
         for (spec, view) in self.outputs.iter().zip(outputs.iter()) {
             // The size of an open output may follow from values, so it is checked after the run.
-            let open = spec
-                .dimensions
-                .iter()
-                .any(|dimension| dimension.is_dynamic());
-            let bytes = if open {
-                spec.byte_size()
-            } else {
-                Some(view.byte_size())
-            };
+            let open = spec.dimensions.iter().any(|dimension| dimension.is_dynamic());
+            let bytes = if open { spec.byte_size() } else { Some(view.byte_size()) };
             spec.check_view(view.dtype(), bytes.unwrap_or(usize::MAX))?;
         }
         for (index, view) in inputs.iter().enumerate() {
             self.interpreter.write_input(index, view)?;
         }
         self.interpreter.invoke()?;
-        if self
-            .outputs
-            .iter()
-            .any(|spec| spec.dimensions.iter().any(|d| d.is_dynamic()))
-        {
+        if self.outputs.iter().any(|spec| spec.dimensions.iter().any(|d| d.is_dynamic())) {
             self.outputs = self.interpreter.specs(Side::Outputs)?;
         }
         for (index, view) in outputs.iter_mut().enumerate() {

@@ -100,10 +100,7 @@ pub(crate) type VaList = *mut c_void;
 pub(crate) type Reporter =
     unsafe extern "C" fn(user_data: *mut c_void, format: *const c_char, arguments: VaList);
 
-#[cfg(all(
-    unix,
-    any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "arm")
-))]
+#[cfg(all(unix, any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "arm")))]
 unsafe extern "C" {
     /// C99 `vsnprintf`.
     pub(crate) fn vsnprintf(

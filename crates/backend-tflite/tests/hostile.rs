@@ -15,9 +15,7 @@ fn backend_at(path: impl Into<std::path::PathBuf>) -> TfliteBackend {
 }
 
 fn compile(backend: &TfliteBackend, bytes: Vec<u8>) -> Result<(), BackendError> {
-    backend
-        .compile(ModelData::from(bytes), &CompileOptions::default())
-        .map(drop)
+    backend.compile(ModelData::from(bytes), &CompileOptions::default()).map(drop)
 }
 
 fn good_model() -> Vec<u8> {
@@ -31,16 +29,12 @@ fn broken_models_are_invalid() {
     let mut cases: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     cases.insert("empty".into(), Vec::new());
     cases.insert("seven bytes".into(), good[..7].to_vec());
-    cases.insert(
-        "another identifier".into(),
-        [&good[..4], b"TFL2", &good[8..]].concat(),
-    );
+    cases.insert("another identifier".into(), [&good[..4], b"TFL2", &good[8..]].concat());
     cases.insert("zeros".into(), vec![0; 4096]);
     cases.insert("identifier only".into(), b"\x1c\0\0\0TFL3".to_vec());
     cases.insert("garbage".into(), {
-        let mut bytes: Vec<u8> = (0..4096_u32)
-            .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
-            .collect();
+        let mut bytes: Vec<u8> =
+            (0..4096_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         bytes[4..8].copy_from_slice(b"TFL3");
         bytes
     });
@@ -139,17 +133,10 @@ fn custom_operators_are_named() {
 
 #[test]
 fn a_missing_library_names_the_place() {
-    let path = std::env::temp_dir()
-        .join("no-such-folder")
-        .join("libtensorflowlite_c.so");
+    let path = std::env::temp_dir().join("no-such-folder").join("libtensorflowlite_c.so");
     let backend = backend_at(&path);
-    for error in [
-        backend.check().unwrap_err(),
-        compile(&backend, good_model()).unwrap_err(),
-    ] {
-        let BackendError::Unavailable { backend, reason } = error else {
-            panic!("{error:?}")
-        };
+    for error in [backend.check().unwrap_err(), compile(&backend, good_model()).unwrap_err()] {
+        let BackendError::Unavailable { backend, reason } = error else { panic!("{error:?}") };
         assert_eq!(backend, "tflite");
         assert!(reason.contains(&path.display().to_string()), "{reason}");
         assert!(reason.contains("cargo xtask fetch tflite"), "{reason}");
@@ -161,13 +148,8 @@ fn a_missing_library_names_the_place() {
 fn a_file_that_is_no_library_is_refused_with_the_loaders_reason() {
     let path = model("mobilenet_v1_0.25_224_quant.tflite");
     let error = backend_at(&path).check().unwrap_err();
-    let BackendError::Unavailable { reason, .. } = error else {
-        panic!("{error:?}")
-    };
-    let line = reason
-        .lines()
-        .find(|line| line.contains(&path.display().to_string()))
-        .unwrap();
+    let BackendError::Unavailable { reason, .. } = error else { panic!("{error:?}") };
+    let line = reason.lines().find(|line| line.contains(&path.display().to_string())).unwrap();
     let why = line.split_once(".tflite: ").unwrap().1;
     assert!(!why.is_empty(), "{reason}");
 }
@@ -176,11 +158,6 @@ fn a_file_that_is_no_library_is_refused_with_the_loaders_reason() {
 #[cfg(target_os = "linux")]
 fn a_library_of_another_kind_is_refused_by_its_first_missing_symbol() {
     let error = backend_at("libc.so.6").check().unwrap_err();
-    let BackendError::Unavailable { reason, .. } = error else {
-        panic!("{error:?}")
-    };
-    assert!(
-        reason.contains("libc.so.6: symbol TfLiteVersion is missing"),
-        "{reason}"
-    );
+    let BackendError::Unavailable { reason, .. } = error else { panic!("{error:?}") };
+    assert!(reason.contains("libc.so.6: symbol TfLiteVersion is missing"), "{reason}");
 }

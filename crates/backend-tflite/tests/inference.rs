@@ -39,12 +39,7 @@ fn picture(len: usize) -> Vec<u8> {
 
 fn run(session: &mut dyn Session, input: &[u8]) -> Vec<u8> {
     let mut output = vec![0; session.outputs()[0].byte_size().unwrap()];
-    session
-        .run(
-            &[TensorView::UInt8(input)],
-            &mut [TensorViewMut::UInt8(&mut output)],
-        )
-        .unwrap();
+    session.run(&[TensorView::UInt8(input)], &mut [TensorViewMut::UInt8(&mut output)]).unwrap();
     output
 }
 
@@ -63,20 +58,11 @@ fn tells_version_and_place() {
 #[test]
 fn describes_tensors_and_runs() {
     let model = embedder(1);
-    let [input] = model.inputs() else {
-        panic!("{:?}", model.inputs())
-    };
-    let [output] = model.outputs() else {
-        panic!("{:?}", model.outputs())
-    };
+    let [input] = model.inputs() else { panic!("{:?}", model.inputs()) };
+    let [output] = model.outputs() else { panic!("{:?}", model.outputs()) };
     assert_eq!(input.dtype, DType::UInt8);
     assert_eq!(input.shape(), [1, 224, 224, 3]);
-    assert!(
-        input
-            .dimensions
-            .iter()
-            .all(|d| matches!(d, Dimension::Fixed(_)))
-    );
+    assert!(input.dimensions.iter().all(|d| matches!(d, Dimension::Fixed(_))));
     assert!(input.quantization.unwrap().scale > 0.0);
     assert!(!input.name.is_empty());
     assert_eq!(output.dtype, DType::UInt8);
@@ -105,10 +91,7 @@ fn sessions_on_threads_agree() {
                 scope.spawn(move || run(&mut *session, input))
             })
             .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect()
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(found, [expected.clone(), expected]);
 }
@@ -142,10 +125,7 @@ fn bytes_at_any_address_are_taken() {
     shifted[1..].copy_from_slice(&bytes);
     let shifted: &'static [u8] = shifted.leak();
     let model = backend()
-        .compile(
-            ModelData::from_static(&shifted[1..]),
-            &CompileOptions::default(),
-        )
+        .compile(ModelData::from_static(&shifted[1..]), &CompileOptions::default())
         .unwrap();
     assert_eq!(run(&mut *model.session().unwrap(), &input), expected);
 }
@@ -158,9 +138,7 @@ fn works_without_xnnpack() {
     let backend = TfliteBackend::new(options);
     assert!(!backend.uses_xnnpack().unwrap());
     let bytes = std::fs::read(model("mobilenet_v1_0.25_224_quant.tflite")).unwrap();
-    let compiled = backend
-        .compile(ModelData::from(bytes), &CompileOptions::default())
-        .unwrap();
+    let compiled = backend.compile(ModelData::from(bytes), &CompileOptions::default()).unwrap();
     let output = run(&mut *compiled.session().unwrap(), &picture(224 * 224 * 3));
     assert!(output.iter().any(|&score| score > 0));
 }
@@ -174,62 +152,29 @@ fn wrong_tensors_are_refused_and_the_session_goes_on() {
     let mut output = vec![0_u8; 1280];
     let mut refused = 0;
 
-    let error = session
-        .run(&[], &mut [TensorViewMut::UInt8(&mut output)])
-        .unwrap_err();
-    assert_eq!(
-        error,
-        BackendError::TensorCount {
-            side: "inputs",
-            expected: 1,
-            found: 0
-        }
-    );
+    let error = session.run(&[], &mut [TensorViewMut::UInt8(&mut output)]).unwrap_err();
+    assert_eq!(error, BackendError::TensorCount { side: "inputs", expected: 1, found: 0 });
     refused += 1;
 
-    let error = session
-        .run(&[TensorView::UInt8(&input)], &mut [])
-        .unwrap_err();
-    assert_eq!(
-        error,
-        BackendError::TensorCount {
-            side: "outputs",
-            expected: 1,
-            found: 0
-        }
-    );
+    let error = session.run(&[TensorView::UInt8(&input)], &mut []).unwrap_err();
+    assert_eq!(error, BackendError::TensorCount { side: "outputs", expected: 1, found: 0 });
     refused += 1;
 
     let short = [TensorView::UInt8(&input[1..])];
-    let error = session
-        .run(&short, &mut [TensorViewMut::UInt8(&mut output)])
-        .unwrap_err();
+    let error = session.run(&short, &mut [TensorViewMut::UInt8(&mut output)]).unwrap_err();
     assert!(
-        matches!(
-            error,
-            BackendError::ByteSizeMismatch {
-                expected: 150528,
-                found: 150527,
-                ..
-            }
-        ),
+        matches!(error, BackendError::ByteSizeMismatch { expected: 150528, found: 150527, .. }),
         "{error:?}"
     );
     refused += 1;
 
     let floats = vec![0.0; 224 * 224 * 3];
     let floats = [TensorView::Float32(&floats)];
-    let error = session
-        .run(&floats, &mut [TensorViewMut::UInt8(&mut output)])
-        .unwrap_err();
+    let error = session.run(&floats, &mut [TensorViewMut::UInt8(&mut output)]).unwrap_err();
     assert!(
         matches!(
             error,
-            BackendError::DTypeMismatch {
-                expected: DType::UInt8,
-                found: DType::Float32,
-                ..
-            }
+            BackendError::DTypeMismatch { expected: DType::UInt8, found: DType::Float32, .. }
         ),
         "{error:?}"
     );
@@ -237,20 +182,10 @@ fn wrong_tensors_are_refused_and_the_session_goes_on() {
 
     let mut long = vec![0_u8; 1281];
     let error = session
-        .run(
-            &[TensorView::UInt8(&input)],
-            &mut [TensorViewMut::UInt8(&mut long)],
-        )
+        .run(&[TensorView::UInt8(&input)], &mut [TensorViewMut::UInt8(&mut long)])
         .unwrap_err();
     assert!(
-        matches!(
-            error,
-            BackendError::ByteSizeMismatch {
-                expected: 1280,
-                found: 1281,
-                ..
-            }
-        ),
+        matches!(error, BackendError::ByteSizeMismatch { expected: 1280, found: 1281, .. }),
         "{error:?}"
     );
     refused += 1;

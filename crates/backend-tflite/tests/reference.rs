@@ -12,10 +12,7 @@ fn npy_bytes(file: &[u8]) -> &[u8] {
     let header = usize::from(u16::from_le_bytes([file[8], file[9]]));
     let (header, elements) = file[10..].split_at(header);
     let header = std::str::from_utf8(header).unwrap();
-    assert!(
-        header.contains("'|u1'") && header.contains("'fortran_order': False"),
-        "{header}"
-    );
+    assert!(header.contains("'|u1'") && header.contains("'fortran_order': False"), "{header}");
     elements
 }
 
@@ -36,12 +33,8 @@ fn embedding_of_the_burger_is_bit_exact() {
                 && case["quantize"] == false
         })
         .unwrap();
-    let expected: Vec<f32> = case["values"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|v| v.as_f64().unwrap() as f32)
-        .collect();
+    let expected: Vec<f32> =
+        case["values"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
     assert_eq!(expected.len(), 1024);
 
     let mut options = TfliteOptions::default();
@@ -49,19 +42,14 @@ fn embedding_of_the_burger_is_bit_exact() {
     let backend = TfliteBackend::new(options);
     assert!(backend.uses_xnnpack().unwrap());
     let bytes = std::fs::read(model(&format!("{name}.tflite"))).unwrap();
-    let compiled = backend
-        .compile(ModelData::from(bytes), &CompileOptions::default())
-        .unwrap();
+    let compiled = backend.compile(ModelData::from(bytes), &CompileOptions::default()).unwrap();
     let pixels = std::fs::read(reference("spec/golden/decoded/burger-224.png.npy")).unwrap();
     let pixels = npy_bytes(&pixels);
     let mut output = vec![0_u8; 1024];
     compiled
         .session()
         .unwrap()
-        .run(
-            &[TensorView::UInt8(pixels)],
-            &mut [TensorViewMut::UInt8(&mut output)],
-        )
+        .run(&[TensorView::UInt8(pixels)], &mut [TensorViewMut::UInt8(&mut output)])
         .unwrap();
 
     let quantization = compiled.outputs()[0].quantization.unwrap();

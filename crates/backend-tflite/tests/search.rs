@@ -1,9 +1,6 @@
 //! The search for the library, in processes of their own because it reads the environment.
 
-#![allow(
-    clippy::print_stdout,
-    reason = "the child tells its parent what it found"
-)]
+#![allow(clippy::print_stdout, reason = "the child tells its parent what it found")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::env;
@@ -19,9 +16,7 @@ const CHILD: &str = "IMAGE_EMBEDDER_TEST_CHILD";
 /// Runs `test` of this program alone, with the variable set to `library` or not set.
 fn child(test: &str, library: Option<&str>) -> Output {
     let mut command = program(env::current_exe().unwrap());
-    command
-        .args([test, "--exact", "--nocapture"])
-        .env(CHILD, "1");
+    command.args([test, "--exact", "--nocapture"]).env(CHILD, "1");
     match library {
         Some(library) => command.env(LIBRARY_VARIABLE, library),
         None => command.env_remove(LIBRARY_VARIABLE),
@@ -51,10 +46,7 @@ fn the_environment_names_the_library() {
     let library = tflite_library();
     let output = child("the_environment_names_the_library", library.to_str());
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        text.contains(&format!("found {}", library.display())),
-        "{output:?}"
-    );
+    assert!(text.contains(&format!("found {}", library.display())), "{output:?}");
 }
 
 #[test]
@@ -62,10 +54,8 @@ fn a_place_in_the_environment_is_the_only_one_searched() {
     if played_child() {
         return;
     }
-    let output = child(
-        "a_place_in_the_environment_is_the_only_one_searched",
-        Some("/nowhere/lib.so"),
-    );
+    let output =
+        child("a_place_in_the_environment_is_the_only_one_searched", Some("/nowhere/lib.so"));
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("  /nowhere/lib.so: "), "{output:?}");
     assert!(!text.contains("/usr/lib"), "{output:?}");
@@ -84,9 +74,7 @@ fn without_a_hint_the_usual_places_are_searched() {
         assert!(text.contains("libtensorflowlite_c.so"), "{output:?}");
         return;
     }
-    let beside = env::current_exe()
-        .unwrap()
-        .with_file_name("libtensorflowlite_c.so");
+    let beside = env::current_exe().unwrap().with_file_name("libtensorflowlite_c.so");
     let places = [
         "  libtensorflowlite_c.so: ",
         &format!("  {}: ", beside.display()),

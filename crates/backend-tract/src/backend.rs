@@ -39,28 +39,20 @@ impl Backend for TractBackend {
             });
         }
         let framework = tract_tflite::tflite();
-        let file: TfliteProtoModel =
-            framework
-                .proto_model_for_read(&mut &model[..])
-                .map_err(|error| BackendError::InvalidModel {
-                    reason: failure::text(&error),
-                })?;
+        let file: TfliteProtoModel = framework
+            .proto_model_for_read(&mut &model[..])
+            .map_err(|error| BackendError::InvalidModel { reason: failure::text(&error) })?;
         let Description { inputs, outputs } = Description::new(&file.root())?;
         operators::check(&file.root())?;
-        let mut graph = guarded("translating the model", || {
-            framework.model_for_proto_model(&file)
-        })?;
+        let mut graph =
+            guarded("translating the model", || framework.model_for_proto_model(&file))?;
         mean::correct(&mut graph)?;
         check_facts(&graph, &inputs, &outputs)?;
         drop(file);
         let graph = guarded("optimizing the model", || graph.into_optimized())?;
         check_facts(&graph, &inputs, &outputs)?;
         let plan = guarded("planning the model", || graph.into_runnable())?;
-        Ok(Arc::new(TractModel {
-            inputs: inputs.into(),
-            outputs: outputs.into(),
-            plan,
-        }))
+        Ok(Arc::new(TractModel { inputs: inputs.into(), outputs: outputs.into(), plan }))
     }
 }
 
@@ -71,29 +63,19 @@ fn check_facts(
     outputs: &[TensorSpec],
 ) -> Result<(), BackendError> {
     type Outlets<'a> = (&'static str, &'a [TensorSpec], usize);
-    let sides: [Outlets<'_>; 2] = [
-        ("inputs", inputs, graph.inputs.len()),
-        ("outputs", outputs, graph.outputs.len()),
-    ];
+    let sides: [Outlets<'_>; 2] =
+        [("inputs", inputs, graph.inputs.len()), ("outputs", outputs, graph.outputs.len())];
     for (side, specs, found) in sides {
         if specs.len() != found {
-            return Err(BackendError::TensorCount {
-                side,
-                expected: specs.len(),
-                found,
-            });
+            return Err(BackendError::TensorCount { side, expected: specs.len(), found });
         }
     }
     for (index, spec) in inputs.iter().enumerate() {
-        let fact = guarded("looking up an input", || {
-            Graph::input_fact(graph, index).cloned()
-        })?;
+        let fact = guarded("looking up an input", || Graph::input_fact(graph, index).cloned())?;
         check_fact(spec, &fact)?;
     }
     for (index, spec) in outputs.iter().enumerate() {
-        let fact = guarded("looking up an output", || {
-            Graph::output_fact(graph, index).cloned()
-        })?;
+        let fact = guarded("looking up an output", || Graph::output_fact(graph, index).cloned())?;
         check_fact(spec, &fact)?;
     }
     Ok(())

@@ -26,24 +26,19 @@ impl Description {
             let place = usize::try_from(index).ok().filter(|&place| place < count);
             match place.zip(tensors) {
                 Some((place, tensors)) => tensor_spec(&tensors.get(place)),
-                None => Err(invalid(&format!(
-                    "expected a tensor index below {count}, found {index}"
-                ))),
+                None => {
+                    Err(invalid(&format!("expected a tensor index below {count}, found {index}")))
+                }
             }
         };
         let inputs: Result<_, _> = graph.inputs().iter().flatten().map(spec).collect();
         let outputs: Result<_, _> = graph.outputs().iter().flatten().map(spec).collect();
-        Ok(Self {
-            inputs: inputs?,
-            outputs: outputs?,
-        })
+        Ok(Self { inputs: inputs?, outputs: outputs? })
     }
 }
 
 fn invalid(reason: &str) -> BackendError {
-    BackendError::InvalidModel {
-        reason: reason.to_owned(),
-    }
+    BackendError::InvalidModel { reason: reason.to_owned() }
 }
 
 fn tensor_spec(tensor: &Tensor<'_>) -> Result<TensorSpec, BackendError> {
@@ -77,10 +72,7 @@ fn tensor_spec(tensor: &Tensor<'_>) -> Result<TensorSpec, BackendError> {
         if scales.len() != 1 || zero_points.len() != 1 {
             return None;
         }
-        Some(Quantization::new(
-            scales.get(0),
-            i32::try_from(zero_points.get(0)).ok()?,
-        ))
+        Some(Quantization::new(scales.get(0), i32::try_from(zero_points.get(0)).ok()?))
     });
     Ok(TensorSpec::new(name, dtype, dimensions, quantization))
 }
@@ -101,7 +93,5 @@ pub(crate) fn check_fact(spec: &TensorSpec, fact: &TypedFact) -> Result<(), Back
     if dtype == Some(spec.dtype) && fact.shape.as_concrete() == Some(&spec.shape()[..]) {
         return Ok(());
     }
-    Err(runtime_error(&format!(
-        "expected the model's tensor {spec}, found tract's {fact:?}"
-    )))
+    Err(runtime_error(&format!("expected the model's tensor {spec}, found tract's {fact:?}")))
 }

@@ -21,27 +21,20 @@ pub(crate) fn guarded<T>(
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(runtime_error(&format!("{action} failed: {}", text(&error)))),
-        Err(panic) => Err(runtime_error(&format!(
-            "{action} panicked: {}",
-            panic_text(panic.as_ref())
-        ))),
+        Err(panic) => {
+            Err(runtime_error(&format!("{action} panicked: {}", panic_text(panic.as_ref()))))
+        }
     }
 }
 
 /// A failure of the runtime.
 pub(crate) fn runtime_error(message: &str) -> BackendError {
-    BackendError::Runtime {
-        backend: NAME.to_owned(),
-        message: message.to_owned(),
-    }
+    BackendError::Runtime { backend: NAME.to_owned(), message: message.to_owned() }
 }
 
 /// The error and its causes, outermost first.
 pub(crate) fn text(error: &TractError) -> String {
-    let messages: Vec<String> = error
-        .chain()
-        .map(|cause| shortened(&cause.to_string()))
-        .collect();
+    let messages: Vec<String> = error.chain().map(|cause| shortened(&cause.to_string())).collect();
     messages.join(": ")
 }
 
@@ -86,19 +79,13 @@ mod tests {
         let error = guarded::<()>("compiling", || {
             Err(TractError::msg("the cause").context("first\n  line"))
         });
-        assert_eq!(
-            error.unwrap_err(),
-            runtime_error("compiling failed: first line: the cause")
-        );
+        assert_eq!(error.unwrap_err(), runtime_error("compiling failed: first line: the cause"));
     }
 
     #[test]
     fn dumps_are_cut() {
         let dump = "0.125, ".repeat(1000);
         let short = shortened(&dump);
-        assert!(
-            short.ends_with(" …") && short.chars().count() <= MAX_MESSAGE + 2,
-            "{short}"
-        );
+        assert!(short.ends_with(" …") && short.chars().count() <= MAX_MESSAGE + 2, "{short}");
     }
 }

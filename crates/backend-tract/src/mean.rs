@@ -20,10 +20,7 @@ use crate::NAME;
 /// the sum before it has the type of the input and overflows.
 pub(crate) fn correct(graph: &mut TypedModel) -> Result<(), BackendError> {
     for node in graph.nodes_mut() {
-        if !node
-            .op_as::<TypedBinOp>()
-            .is_some_and(|operation| operation.0.is::<Scale>())
-        {
+        if !node.op_as::<TypedBinOp>().is_some_and(|operation| operation.0.is::<Scale>()) {
             continue;
         }
         let found = node.outputs.first().map(|output| output.fact.datum_type);

@@ -85,10 +85,7 @@ pub(crate) fn check(model: &Model<'_>) -> Result<(), BackendError> {
         let index = operator.opcode_index() as usize;
         let codes = model.operator_codes();
         let count = codes.map_or(0, |codes| codes.len());
-        let Some(code) = codes
-            .filter(|_| index < count)
-            .map(|codes| codes.get(index))
-        else {
+        let Some(code) = codes.filter(|_| index < count).map(|codes| codes.get(index)) else {
             return Err(BackendError::InvalidModel {
                 reason: format!("expected an operator code below {count}, found {index}"),
             });
@@ -106,10 +103,7 @@ pub(crate) fn check(model: &Model<'_>) -> Result<(), BackendError> {
         }
         let name = match (builtin, builtin.variant_name()) {
             (BuiltinOperator::CUSTOM, _) => {
-                format!(
-                    "custom operator {}",
-                    code.custom_code().unwrap_or("without a name")
-                )
+                format!("custom operator {}", code.custom_code().unwrap_or("without a name"))
             }
             (_, Some(name)) => name.to_owned(),
             (BuiltinOperator(number), None) => format!("builtin operator code {number}"),
@@ -121,10 +115,7 @@ pub(crate) fn check(model: &Model<'_>) -> Result<(), BackendError> {
     if unsupported.is_empty() {
         return Ok(());
     }
-    Err(BackendError::UnsupportedOperators {
-        backend: NAME.to_owned(),
-        operators: unsupported,
-    })
+    Err(BackendError::UnsupportedOperators { backend: NAME.to_owned(), operators: unsupported })
 }
 
 #[cfg(test)]
@@ -158,9 +149,8 @@ mod tests {
             let bytes = model_with(code);
             let file = framework.proto_model_for_read(&mut &bytes[..]).unwrap();
             // An operator that is registered fails later, if at all, because its options lack.
-            let translated = catch_unwind(AssertUnwindSafe(|| {
-                framework.model_for_proto_model(&file).err()
-            }));
+            let translated =
+                catch_unwind(AssertUnwindSafe(|| framework.model_for_proto_model(&file).err()));
             let unknown = matches!(
                 &translated,
                 Ok(Some(error)) if format!("{error:#}").contains("Unsupported: OperatorCode")

@@ -29,18 +29,10 @@ impl TractSession {
         plan: Arc<TypedSimplePlan>,
     ) -> Result<Self, BackendError> {
         let input_types = guarded("looking up the inputs", || {
-            (0..inputs.len())
-                .map(|index| Ok(plan.model().input_fact(index)?.datum_type))
-                .collect()
+            (0..inputs.len()).map(|index| Ok(plan.model().input_fact(index)?.datum_type)).collect()
         })?;
         let state = Some(new_state(&plan)?);
-        Ok(Self {
-            inputs,
-            outputs,
-            input_types,
-            plan,
-            state,
-        })
+        Ok(Self { inputs, outputs, input_types, plan, state })
     }
 }
 
@@ -77,9 +69,8 @@ impl Session for TractSession {
         for ((view, spec), &datum_type) in
             inputs.iter().zip(self.inputs.iter()).zip(&self.input_types)
         {
-            let mut tensor = guarded("making an input", || {
-                Tensor::zero_dt(datum_type, &spec.shape())
-            })?;
+            let mut tensor =
+                guarded("making an input", || Tensor::zero_dt(datum_type, &spec.shape()))?;
             write_tensor(&mut tensor, view)?;
             tensors.push(tensor.into());
         }
@@ -94,9 +85,7 @@ impl Session for TractSession {
 }
 
 fn unknown_view(dtype: DType) -> BackendError {
-    runtime_error(&format!(
-        "expected a view of 8 to 32-bit numbers, found one of {dtype}"
-    ))
+    runtime_error(&format!("expected a view of 8 to 32-bit numbers, found one of {dtype}"))
 }
 
 /// Copies elements into a tensor of the same size.

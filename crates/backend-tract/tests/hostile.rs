@@ -8,18 +8,13 @@ use image_embedder_test_support::model;
 use image_embedder_test_support::model_builder::PassThrough;
 
 fn compile(bytes: Vec<u8>) -> Result<(), BackendError> {
-    TractBackend
-        .compile(ModelData::from(bytes), &CompileOptions::default())
-        .map(drop)
+    TractBackend.compile(ModelData::from(bytes), &CompileOptions::default()).map(drop)
 }
 
 fn unsupported(operators: &[&str]) -> BackendError {
     BackendError::UnsupportedOperators {
         backend: "tract".to_owned(),
-        operators: operators
-            .iter()
-            .map(|&operator| operator.to_owned())
-            .collect(),
+        operators: operators.iter().map(|&operator| operator.to_owned()).collect(),
     }
 }
 
@@ -84,11 +79,7 @@ fn all_missing_operators_are_named_at_once() {
     }
     assert_eq!(
         compile(model.to_bytes()).unwrap_err(),
-        unsupported(&[
-            "custom operator My.Operator",
-            "QUANTIZE",
-            "builtin operator code 9999"
-        ])
+        unsupported(&["custom operator My.Operator", "QUANTIZE", "builtin operator code 9999"])
     );
 }
 
@@ -110,10 +101,7 @@ fn a_tensor_index_out_of_range_is_invalid() {
     let mut model = PassThrough::default().model();
     model.subgraphs.as_mut().unwrap()[0].outputs = Some(vec![99]);
     let error = compile(model.to_bytes()).unwrap_err();
-    assert!(
-        matches!(error, BackendError::InvalidModel { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, BackendError::InvalidModel { .. }), "{error:?}");
 }
 
 #[test]
@@ -123,13 +111,8 @@ fn a_panic_inside_tract_is_an_error() {
     let graph = &mut model.subgraphs.as_mut().unwrap()[0];
     graph.tensors.as_mut().unwrap()[0].name = None;
     let error = compile(model.to_bytes()).unwrap_err();
-    let BackendError::Runtime { backend, message } = error else {
-        panic!("{error:?}")
-    };
+    let BackendError::Runtime { backend, message } = error else { panic!("{error:?}") };
     assert_eq!(backend, "tract");
-    assert!(
-        message.starts_with("translating the model panicked: "),
-        "{message}"
-    );
+    assert!(message.starts_with("translating the model panicked: "), "{message}");
     compile(PassThrough::default().to_bytes()).unwrap();
 }

@@ -35,12 +35,7 @@ fn picture() -> Vec<u8> {
 
 fn run(session: &mut dyn Session, input: &[u8]) -> Vec<u8> {
     let mut output = vec![0; session.outputs()[0].byte_size().unwrap()];
-    session
-        .run(
-            &[TensorView::UInt8(input)],
-            &mut [TensorViewMut::UInt8(&mut output)],
-        )
-        .unwrap();
+    session.run(&[TensorView::UInt8(input)], &mut [TensorViewMut::UInt8(&mut output)]).unwrap();
     output
 }
 
@@ -49,12 +44,8 @@ fn describes_tensors_and_runs() {
     assert_eq!(TractBackend.name(), "tract");
     TractBackend.check().unwrap();
     let model = classifier();
-    let [input] = model.inputs() else {
-        panic!("{:?}", model.inputs())
-    };
-    let [output] = model.outputs() else {
-        panic!("{:?}", model.outputs())
-    };
+    let [input] = model.inputs() else { panic!("{:?}", model.inputs()) };
+    let [output] = model.outputs() else { panic!("{:?}", model.outputs()) };
     assert_eq!(input.to_string(), "input: UINT8 1x224x224x3");
     assert_eq!(input.quantization.unwrap().zero_point, 128);
     assert_eq!(output.dtype, DType::UInt8);
@@ -81,10 +72,7 @@ fn sessions_on_threads_agree() {
                 scope.spawn(move || run(&mut *session, input))
             })
             .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect()
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(found, [expected.clone(), expected]);
 }
@@ -109,10 +97,7 @@ fn every_element_type_passes_through() {
     model
         .session()
         .unwrap()
-        .run(
-            &[TensorView::Int8(&input)],
-            &mut [TensorViewMut::Int8(&mut output)],
-        )
+        .run(&[TensorView::Int8(&input)], &mut [TensorViewMut::Int8(&mut output)])
         .unwrap();
     assert_eq!(output, input);
     types += 1;
@@ -125,10 +110,7 @@ fn every_element_type_passes_through() {
     model
         .session()
         .unwrap()
-        .run(
-            &[TensorView::Float32(&input)],
-            &mut [TensorViewMut::Float32(&mut output)],
-        )
+        .run(&[TensorView::Float32(&input)], &mut [TensorViewMut::Float32(&mut output)])
         .unwrap();
     assert_eq!(output, input);
     types += 1;
@@ -156,20 +138,14 @@ fn mean(input: TensorKind, output: TensorKind) -> Vec<u8> {
 
 #[test]
 fn means_of_floats_are_not_rounded() {
-    let bytes = mean(
-        TensorKind::float32(&[1, 2, 2, 3]),
-        TensorKind::float32(&[1, 3]),
-    );
+    let bytes = mean(TensorKind::float32(&[1, 2, 2, 3]), TensorKind::float32(&[1, 3]));
     let model = compile(bytes).unwrap();
     let input: Vec<f32> = (0..12_u8).map(|i| f32::from(i) / 8.0).collect();
     let mut output = [0.0; 3];
     model
         .session()
         .unwrap()
-        .run(
-            &[TensorView::Float32(&input)],
-            &mut [TensorViewMut::Float32(&mut output)],
-        )
+        .run(&[TensorView::Float32(&input)], &mut [TensorViewMut::Float32(&mut output)])
         .unwrap();
     // Channel 0 has 0, 3, 6 and 9 eighths.
     assert_eq!(output, [18.0 / 32.0, 22.0 / 32.0, 26.0 / 32.0]);
@@ -197,62 +173,29 @@ fn wrong_tensors_are_refused_and_the_session_goes_on() {
     let mut output = vec![0_u8; 1001];
     let mut refused = 0;
 
-    let error = session
-        .run(&[], &mut [TensorViewMut::UInt8(&mut output)])
-        .unwrap_err();
-    assert_eq!(
-        error,
-        BackendError::TensorCount {
-            side: "inputs",
-            expected: 1,
-            found: 0
-        }
-    );
+    let error = session.run(&[], &mut [TensorViewMut::UInt8(&mut output)]).unwrap_err();
+    assert_eq!(error, BackendError::TensorCount { side: "inputs", expected: 1, found: 0 });
     refused += 1;
 
-    let error = session
-        .run(&[TensorView::UInt8(&input)], &mut [])
-        .unwrap_err();
-    assert_eq!(
-        error,
-        BackendError::TensorCount {
-            side: "outputs",
-            expected: 1,
-            found: 0
-        }
-    );
+    let error = session.run(&[TensorView::UInt8(&input)], &mut []).unwrap_err();
+    assert_eq!(error, BackendError::TensorCount { side: "outputs", expected: 1, found: 0 });
     refused += 1;
 
     let short = [TensorView::UInt8(&input[1..])];
-    let error = session
-        .run(&short, &mut [TensorViewMut::UInt8(&mut output)])
-        .unwrap_err();
+    let error = session.run(&short, &mut [TensorViewMut::UInt8(&mut output)]).unwrap_err();
     assert!(
-        matches!(
-            error,
-            BackendError::ByteSizeMismatch {
-                expected: 150528,
-                found: 150527,
-                ..
-            }
-        ),
+        matches!(error, BackendError::ByteSizeMismatch { expected: 150528, found: 150527, .. }),
         "{error:?}"
     );
     refused += 1;
 
     let floats = vec![0.0; 224 * 224 * 3];
     let floats = [TensorView::Float32(&floats)];
-    let error = session
-        .run(&floats, &mut [TensorViewMut::UInt8(&mut output)])
-        .unwrap_err();
+    let error = session.run(&floats, &mut [TensorViewMut::UInt8(&mut output)]).unwrap_err();
     assert!(
         matches!(
             error,
-            BackendError::DTypeMismatch {
-                expected: DType::UInt8,
-                found: DType::Float32,
-                ..
-            }
+            BackendError::DTypeMismatch { expected: DType::UInt8, found: DType::Float32, .. }
         ),
         "{error:?}"
     );
@@ -265,10 +208,7 @@ fn wrong_tensors_are_refused_and_the_session_goes_on() {
     refused += 1;
 
     let error = session.resize_input(0, &[1, 160, 160, 3]).unwrap_err();
-    assert!(
-        matches!(error, BackendError::ShapeMismatch { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, BackendError::ShapeMismatch { .. }), "{error:?}");
     refused += 1;
 
     session.resize_input(0, &[1, 224, 224, 3]).unwrap();

@@ -12,10 +12,7 @@ fn npy_bytes(file: &[u8]) -> &[u8] {
     let header = usize::from(u16::from_le_bytes([file[8], file[9]]));
     let (header, elements) = file[10..].split_at(header);
     let header = std::str::from_utf8(header).unwrap();
-    assert!(
-        header.contains("'|u1'") && header.contains("'fortran_order': False"),
-        "{header}"
-    );
+    assert!(header.contains("'|u1'") && header.contains("'fortran_order': False"), "{header}");
     elements
 }
 
@@ -25,10 +22,7 @@ fn embedding_of_the_burger_points_the_same_way() {
     let pixels = std::fs::read(reference("spec/golden/decoded/burger-224.png.npy")).unwrap();
     let pixels = npy_bytes(&pixels);
     let mut compared = 0;
-    for name in [
-        "mobilenet_v1_0.25_224_quant",
-        "mobilenet_v1_1.0_224_quant_embedding_extractor",
-    ] {
+    for name in ["mobilenet_v1_0.25_224_quant", "mobilenet_v1_1.0_224_quant_embedding_extractor"] {
         let golden = reference(format!("spec/golden/embeddings__{name}.json"));
         let golden: serde_json::Value =
             serde_json::from_slice(&std::fs::read(golden).unwrap()).unwrap();
@@ -43,25 +37,17 @@ fn embedding_of_the_burger_points_the_same_way() {
                     && case["quantize"] == false
             })
             .unwrap();
-        let expected: Vec<f64> = case["values"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|v| v.as_f64().unwrap())
-            .collect();
+        let expected: Vec<f64> =
+            case["values"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
 
         let bytes = std::fs::read(model(&format!("{name}.tflite"))).unwrap();
-        let compiled = TractBackend
-            .compile(ModelData::from(bytes), &CompileOptions::default())
-            .unwrap();
+        let compiled =
+            TractBackend.compile(ModelData::from(bytes), &CompileOptions::default()).unwrap();
         let mut output = vec![0_u8; expected.len()];
         compiled
             .session()
             .unwrap()
-            .run(
-                &[TensorView::UInt8(pixels)],
-                &mut [TensorViewMut::UInt8(&mut output)],
-            )
+            .run(&[TensorView::UInt8(pixels)], &mut [TensorViewMut::UInt8(&mut output)])
             .unwrap();
         let quantization = compiled.outputs()[0].quantization.unwrap();
         let found: Vec<f64> = output

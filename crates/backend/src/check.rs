@@ -7,12 +7,12 @@ use crate::{BackendError, Dimension, TensorSpec, TensorView, TensorViewMut};
 /// # Errors
 ///
 /// [`BackendError::TensorCount`].
-pub fn check_count(
-    side: &'static str,
-    expected: usize,
-    found: usize,
-) -> Result<(), BackendError> {
-    if expected == found { Ok(()) } else { Err(BackendError::TensorCount { side, expected, found }) }
+pub fn check_count(side: &'static str, expected: usize, found: usize) -> Result<(), BackendError> {
+    if expected == found {
+        Ok(())
+    } else {
+        Err(BackendError::TensorCount { side, expected, found })
+    }
 }
 
 /// Checks the inputs of a run.
@@ -83,15 +83,22 @@ mod tests {
 
     #[test]
     fn only_open_dimensions_change() {
-        let dimensions =
-            vec![Dimension::Fixed(1), Dimension::Dynamic(8), Dimension::Dynamic(8), Dimension::Fixed(3)];
+        let dimensions = vec![
+            Dimension::Fixed(1),
+            Dimension::Dynamic(8),
+            Dimension::Dynamic(8),
+            Dimension::Fixed(3),
+        ];
         let inputs = [TensorSpec::new("image", DType::UInt8, dimensions, None)];
         assert_eq!(resized_shapes(&inputs, 0, &[1, 8, 8, 3]), Ok(None));
         assert_eq!(resized_shapes(&inputs, 0, &[1, 5, 9, 3]), Ok(Some(vec![vec![1, 5, 9, 3]])));
         for shape in [&[1, 0, 9, 3][..], &[2, 8, 8, 3], &[8, 8, 3]] {
             let expected = "1x?x?x3".to_owned();
-            let error =
-                BackendError::ShapeMismatch { tensor: "image".into(), expected, found: shape.to_vec() };
+            let error = BackendError::ShapeMismatch {
+                tensor: "image".into(),
+                expected,
+                found: shape.to_vec(),
+            };
             assert_eq!(resized_shapes(&inputs, 0, shape), Err(error));
         }
         assert_eq!(

@@ -154,6 +154,10 @@ impl DepthwiseBytes {
     }
 
     /// Convolves all images of the batch.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(unused_variables, reason = "only vector kernels lay rows out")
+    )]
     pub(crate) fn run(
         &self,
         input: &[u8],

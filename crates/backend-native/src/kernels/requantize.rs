@@ -68,12 +68,20 @@ impl OutputRange {
 
     /// The least and the largest result, less the zero point, and the zero point.
     #[inline(always)]
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "only vector kernels take a range apart")
+    )]
     pub(crate) fn parts(&self) -> (f32, f32, i32) {
         (self.least, self.largest, self.zero_point)
     }
 
     /// The least result.
     #[inline(always)]
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "only vector kernels take a range apart")
+    )]
     pub(crate) fn least_byte(&self) -> u8 {
         (self.least as i32 + self.zero_point) as u8
     }
