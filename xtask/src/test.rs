@@ -8,6 +8,11 @@ use crate::{fetch, process};
 /// The environment variable that names the folder with the reference implementation's results.
 const REFERENCE_VARIABLE: &str = "IMAGE_EMBEDDER_REFERENCE";
 
+/// The environment variable that names a Python interpreter with the reference packages, and the
+/// test that runs it.
+const PYTHON_VARIABLE: &str = "IMAGE_EMBEDDER_PYTHON_REFERENCE";
+const PYTHON_TEST: &str = "both_packages_read_what_is_written";
+
 /// Unit and integration tests, without the examples in documentation: those that are not to run
 /// are marked `ignore` too.
 const REFERENCE_TESTS: [&str; 6] =
@@ -29,7 +34,16 @@ pub(crate) fn run() -> Result<(), Failure> {
     process::run(&mut process::cargo(&["test", "--workspace", "--all-features"]))?;
 
     if env::var_os(REFERENCE_VARIABLE).is_some_and(|folder| !folder.is_empty()) {
-        process::run(process::cargo(&REFERENCE_TESTS).args(["--", "--ignored"]))
+        let mut tests = process::cargo(&REFERENCE_TESTS);
+        tests.args(["--", "--ignored"]);
+        if env::var_os(PYTHON_VARIABLE).is_none() {
+            println!(
+                "\nNOT RUN: {PYTHON_TEST}, which needs the packages tflite-support and mediapipe; \
+                 set {PYTHON_VARIABLE} as the test says"
+            );
+            tests.args(["--skip", PYTHON_TEST]);
+        }
+        process::run(&mut tests)
     } else {
         let listed = process::output(process::cargo(&REFERENCE_TESTS).arg("--quiet").args([
             "--",
