@@ -39,14 +39,6 @@ impl Geometry {
         plain(self.rows) && plain(self.columns)
     }
 
-    /// Whether the whole window of output pixel `pixel` lies inside the input.
-    fn is_inside(&self, pixel: usize) -> bool {
-        let place = pixel % (self.rows.output * self.columns.output);
-        let (row, column) = (place / self.columns.output, place % self.columns.output);
-        self.rows.inside(row).len() == self.rows.window
-            && self.columns.inside(column).len() == self.columns.window
-    }
-
     /// Calls `copy(offset in the window, run of input elements)` for each run under the window of
     /// output pixel `pixel` that lies inside the input.
     fn for_each_run<T>(&self, input: &[T], pixel: usize, mut copy: impl FnMut(usize, &[T])) {
@@ -302,26 +294,18 @@ impl Kernel for FloatConvolution {
         scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
         let (input, output) = (inputs.float32(0)?, output.float32()?);
-        let (stride, pixels) = (self.geometry.depth(), self.geometry.pixels());
+        let stride = self.geometry.depth();
         if self.geometry.is_pointwise() {
-            self.weights.multiply(FloatRows { values: input, stride, count: pixels }, output);
+            let count = self.geometry.pixels();
+            self.weights.multiply(FloatRows { values: input, stride, count }, output);
             return Ok(());
         }
         let channels = self.geometry.output_channels;
-        for first in (0..pixels).step_by(WINDOW_ROWS) {
-            let count = WINDOW_ROWS.min(pixels - first);
-            let windows = &mut scratch.float32[..count * stride];
-            for (offset, window) in windows.chunks_exact_mut(stride).enumerate() {
-                if !self.geometry.is_inside(first + offset) {
-                    window.fill(0.0);
-                }
-                self.geometry.for_each_run(input, first + offset, |at, run| {
-                    window[at..at + run.len()].copy_from_slice(run);
-                });
-            }
-            let rows = FloatRows { values: windows, stride, count };
-            self.weights.multiply(rows, &mut output[first * channels..][..count * channels]);
-        }
+        let windows = &mut scratch.float32[..];
+        lay_out_windows(&self.geometry, input, 0.0, windows, stride, |values, count, first| {
+            let output = &mut output[first * channels..][..count * channels];
+            self.weights.multiply(FloatRows { values, stride, count }, output);
+        });
         Ok(())
     }
 }
@@ -360,52 +344,70 @@ impl ByteWindows {
         scratch: &mut [u8],
         mut multiply: impl FnMut(Rows<'_>, usize),
     ) {
-        let (stride, pixels) = (self.row_len(), self.geometry.pixels());
+        let stride = self.row_len();
         if self.are_the_input() {
-            multiply(Rows { bytes: input, stride, count: pixels }, 0);
+            multiply(Rows { bytes: input, stride, count: self.geometry.pixels() }, 0);
             return;
         }
-        let Geometry { rows, columns, input_channels: channels, .. } = self.geometry;
-        let run = columns.window * channels;
-        let mut place = (0, 0, 0);
-        for first in (0..pixels).step_by(WINDOW_ROWS) {
-            let count = WINDOW_ROWS.min(pixels - first);
-            let windows = &mut scratch[..count * stride];
-            for offset in 0..count {
-                let (image, row, column) = place;
-                place = match (row + 1, column + 1) {
-                    (_, next) if next < columns.output => (image, row, next),
-                    (next, _) if next < rows.output => (image, next, 0),
-                    _ => (image + 1, 0, 0),
-                };
-                let whole = rows.inside(row).len() == rows.window
-                    && columns.inside(column).len() == columns.window
-                    && columns.dilation == 1;
-                if !whole {
-                    let window = &mut windows[offset * stride..][..stride];
-                    window.fill(zero_point);
-                    self.geometry.for_each_run(input, first + offset, |at, run| {
-                        window[at..at + run.len()].copy_from_slice(run);
-                    });
-                    continue;
-                }
-                let y = row * rows.stride - rows.padding;
-                let x = column * columns.stride - columns.padding;
-                for tap in 0..rows.window {
-                    let from = ((image * rows.input + y + tap * rows.dilation) * columns.input + x)
-                        * channels;
-                    copy_run(&input[from..], &mut windows[offset * stride + tap * run..], run);
-                }
+        let geometry = &self.geometry;
+        lay_out_windows(geometry, input, zero_point, scratch, stride, |bytes, count, first| {
+            multiply(Rows { bytes, stride, count }, first);
+        });
+    }
+}
+
+/// Lays out the windows of all pixels, each in a row of `stride` elements, and hands them to
+/// `multiply(rows, number of rows, first pixel)` in parts. What lies outside the input is
+/// `outside`.
+fn lay_out_windows<T: Copy>(
+    geometry: &Geometry,
+    input: &[T],
+    outside: T,
+    windows: &mut [T],
+    stride: usize,
+    mut multiply: impl FnMut(&[T], usize, usize),
+) {
+    let Geometry { rows, columns, input_channels: channels, .. } = *geometry;
+    let (whole_rows, whole_columns) = (rows.whole(), columns.whole());
+    let (run, pixels) = (columns.window * channels, geometry.pixels());
+    let mut place = (0, 0, 0);
+    for first in (0..pixels).step_by(WINDOW_ROWS) {
+        let count = WINDOW_ROWS.min(pixels - first);
+        let windows = &mut windows[..count * stride];
+        for offset in 0..count {
+            let (image, row, column) = place;
+            place = match (row + 1, column + 1) {
+                (_, next) if next < columns.output => (image, row, next),
+                (next, _) if next < rows.output => (image, next, 0),
+                _ => (image + 1, 0, 0),
+            };
+            let whole = whole_rows.contains(&row)
+                && whole_columns.contains(&column)
+                && columns.dilation == 1;
+            if !whole {
+                let window = &mut windows[offset * stride..][..stride];
+                window.fill(outside);
+                geometry.for_each_run(input, first + offset, |at, run| {
+                    window[at..at + run.len()].copy_from_slice(run);
+                });
+                continue;
             }
-            multiply(Rows { bytes: windows, stride, count }, first);
+            let y = row * rows.stride - rows.padding;
+            let x = column * columns.stride - columns.padding;
+            for tap in 0..rows.window {
+                let from =
+                    ((image * rows.input + y + tap * rows.dilation) * columns.input + x) * channels;
+                copy_run(&input[from..], &mut windows[offset * stride + tap * run..], run);
+            }
         }
+        multiply(windows, count, first);
     }
 }
 
 /// Copies `run` elements. A short run is copied as one vector, where there is room: what that
 /// writes beyond the run is either written again or meets weights of zero.
 #[inline(always)]
-fn copy_run(from: &[u8], to: &mut [u8], run: usize) {
+fn copy_run<T: Copy>(from: &[T], to: &mut [T], run: usize) {
     const SHORT: usize = 16;
     if run <= SHORT
         && let (Some(from), Some(to)) = (from.first_chunk::<SHORT>(), to.first_chunk_mut::<SHORT>())

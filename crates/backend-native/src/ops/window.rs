@@ -56,6 +56,17 @@ impl Axis {
     }
 }
 
+impl Axis {
+    /// The positions whose whole window lies inside the input.
+    pub(crate) fn whole(&self) -> std::ops::Range<usize> {
+        let span = (self.window - 1) * self.dilation + 1;
+        let start = self.padding.div_ceil(self.stride).min(self.output);
+        let end =
+            (self.input + self.padding).checked_sub(span).map_or(0, |last| last / self.stride + 1);
+        start..end.clamp(start, self.output)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +84,8 @@ mod tests {
                                 continue;
                             };
                             for position in 0..axis.output {
+                                let whole = axis.inside(position).len() == window;
+                                assert_eq!(axis.whole().contains(&position), whole, "{axis:?}");
                                 let inside: Vec<usize> = (0..window)
                                     .filter(|&tap| axis.source(position, tap).is_some())
                                     .collect();

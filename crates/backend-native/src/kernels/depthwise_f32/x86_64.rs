@@ -1,5 +1,5 @@
 //! The convolution with fused multiply-additions: the channels of one vector, eight with AVX2 and
-//! sixteen with AVX-512, of four neighbouring results at a time.
+//! sixteen with AVX-512, of up to eight neighbouring results at a time.
 
 /// The module of one instruction set: everything but the width of a vector is the same.
 macro_rules! level {
@@ -13,17 +13,21 @@ macro_rules! level {
 
             use crate::kernels::depthwise_bytes::DepthwiseGeometry;
             use crate::kernels::depthwise_f32::DepthwiseFloats;
+            use crate::ops::window::Axis;
             use crate::simd::x86_64::{$Token, $load, $store};
 
             /// Channels of one vector.
             const LANES: usize = $lanes;
 
-            /// Results that one step computes at once.
-            const RESULTS: usize = 4;
+            /// The most taps of a window, and the most rows of one.
+            const MAX_TAPS: usize = 64;
+            const MAX_ROWS: usize = 8;
 
             /// Whether the kernel has this geometry.
             pub(in crate::kernels::depthwise_f32) fn takes(geometry: &DepthwiseGeometry) -> bool {
                 geometry.multiplier == 1
+                    && geometry.rows.window <= MAX_ROWS
+                    && geometry.rows.window * geometry.columns.window <= MAX_TAPS
             }
 
             /// Convolves all images of the batch.
@@ -43,6 +47,20 @@ macro_rules! level {
                 }
             }
 
+            /// What the results of one output row share.
+            struct Row<'a> {
+                /// The input rows under the windows, and the number of the first one's tap.
+                lines: &'a [&'a [f32]],
+                first_tap: usize,
+                weights: &'a [$Vector; MAX_TAPS],
+                bias: $Vector,
+                columns: Axis,
+                channels: usize,
+                channel: usize,
+                /// The channels of this block.
+                width: usize,
+            }
+
             /// Convolves the channels of one vector, or as many as are left.
             #[target_feature(enable = $feature)]
             fn convolve_block(
@@ -54,54 +72,85 @@ macro_rules! level {
                 let DepthwiseGeometry { rows, columns, input_channels: channels, .. } =
                     task.geometry;
                 let width = LANES.min(channels - channel);
-                let (least, largest) = ($splat(task.range.0), $splat(task.range.1));
-                let bias = load(&task.bias[channel..], width);
+                let range = ($splat(task.range.0), $splat(task.range.1));
+                let mut weights = [$splat(0.0); MAX_TAPS];
+                for (tap, weight) in
+                    weights.iter_mut().enumerate().take(rows.window * columns.window)
+                {
+                    *weight = load(&task.weights[tap * channels + channel..], width);
+                }
+                let whole = columns.whole();
                 for row in 0..rows.output {
+                    let taps = rows.inside(row);
+                    let mut lines: [&[f32]; MAX_ROWS] = [&[]; MAX_ROWS];
+                    let mut count = 0;
+                    for y in taps.clone().filter_map(|tap| rows.source(row, tap)) {
+                        let from = y * columns.input * channels;
+                        lines[count] = &image[from..from + columns.input * channels];
+                        count += 1;
+                    }
+                    let row_of = Row {
+                        lines: &lines[..count],
+                        first_tap: taps.start,
+                        weights: &weights,
+                        bias: load(&task.bias[channel..], width),
+                        columns,
+                        channels,
+                        channel,
+                        width,
+                    };
+                    let target = &mut result[row * columns.output * channels..];
                     let mut column = 0;
                     while column < columns.output {
-                        let mut sums = [bias; RESULTS];
-                        // Steps whose windows all lie inside the input go together.
-                        let whole = column + RESULTS <= columns.output
-                            && columns.inside(column).len() == columns.window
-                            && columns.inside(column + RESULTS - 1).len() == columns.window;
-                        let count = if whole { RESULTS } else { 1 };
-                        // XNNPACK's order of taps, column by column, so that sums round alike.
-                        for column_tap in columns.inside(column) {
-                            let Some(x) = columns.source(column, column_tap) else { continue };
-                            for row_tap in rows.inside(row) {
-                                let Some(y) = rows.source(row, row_tap) else { continue };
-                                let line = &image[y * columns.input * channels..]
-                                    [..columns.input * channels];
-                                let tap =
-                                    (row_tap * columns.window + column_tap) * channels + channel;
-                                let weight = load(&task.weights[tap..], width);
-                                if whole {
-                                    for (offset, sum) in sums.iter_mut().enumerate() {
-                                        let at = (x + offset * columns.stride) * channels + channel;
-                                        *sum = $fmadd(load(&line[at..], width), weight, *sum);
-                                    }
-                                } else {
-                                    let at = x * channels + channel;
-                                    sums[0] = $fmadd(load(&line[at..], width), weight, sums[0]);
-                                }
-                            }
-                        }
-                        for (offset, &sum) in sums.iter().enumerate().take(count) {
-                            let value = $min($max(sum, least), largest);
-                            let at = (row * columns.output + column + offset) * channels + channel;
-                            let target = &mut result[at..];
-                            match target.first_chunk_mut::<LANES>() {
-                                Some(target) if width == LANES => $store(target, value),
-                                _ => {
-                                    let mut lanes = [0.0; LANES];
-                                    $store(&mut lanes, value);
-                                    target[..width].copy_from_slice(&lanes[..width]);
-                                }
-                            }
-                        }
-                        column += count;
+                        let left = if whole.contains(&column) { whole.end - column } else { 0 };
+                        column += match left {
+                            8.. => convolve_columns::<8>(&row_of, column, range, target),
+                            4.. => convolve_columns::<4>(&row_of, column, range, target),
+                            _ => convolve_columns::<1>(&row_of, column, range, target),
+                        };
                     }
                 }
+            }
+
+            /// Computes `RESULTS` neighbouring results, whose windows lie inside the input if they
+            /// are more than one, and returns their number.
+            #[target_feature(enable = $feature)]
+            #[inline]
+            fn convolve_columns<const RESULTS: usize>(
+                row: &Row<'_>,
+                column: usize,
+                (least, largest): ($Vector, $Vector),
+                target: &mut [f32],
+            ) -> usize {
+                let Row { columns, channels, channel, width, .. } = *row;
+                let step = columns.stride * channels;
+                let mut sums = [row.bias; RESULTS];
+                // XNNPACK's order of taps, column by column, so that sums round alike.
+                for column_tap in columns.inside(column) {
+                    let place = column * columns.stride + column_tap * columns.dilation;
+                    let at = (place - columns.padding) * channels + channel;
+                    for (index, line) in row.lines.iter().enumerate() {
+                        let tap = (row.first_tap + index) * columns.window + column_tap;
+                        let weight = row.weights[tap];
+                        let line = &line[at..];
+                        for (offset, sum) in sums.iter_mut().enumerate() {
+                            *sum = $fmadd(load(&line[offset * step..], width), weight, *sum);
+                        }
+                    }
+                }
+                for (offset, &sum) in sums.iter().enumerate() {
+                    let value = $min($max(sum, least), largest);
+                    let target = &mut target[(column + offset) * channels + channel..];
+                    match target.first_chunk_mut::<LANES>() {
+                        Some(target) if width == LANES => $store(target, value),
+                        _ => {
+                            let mut lanes = [0.0; LANES];
+                            $store(&mut lanes, value);
+                            target[..width].copy_from_slice(&lanes[..width]);
+                        }
+                    }
+                }
+                RESULTS
             }
 
             /// Loads a vector, or at the end of the memory the `width` that are left. What lies behind
