@@ -23,6 +23,10 @@ macro_rules! level {
             const MAX_TAPS: usize = 64;
             const MAX_ROWS: usize = 8;
 
+            /// Input elements of a band of rows, which all blocks of channels go over in turn: it
+            /// stays in the second-level cache.
+            const BAND: usize = 32 * 1024;
+
             /// Whether the kernel has this geometry.
             pub(in crate::kernels::depthwise_f32) fn takes(geometry: &DepthwiseGeometry) -> bool {
                 geometry.multiplier == 1
@@ -39,10 +43,18 @@ macro_rules! level {
             ) {
                 let images = input.chunks_exact(task.geometry.image_elements().max(1));
                 let results = output.chunks_exact_mut(task.geometry.result_elements().max(1));
+                let DepthwiseGeometry { rows, columns, input_channels: channels, .. } =
+                    task.geometry;
+                let input_rows = BAND / (columns.input * channels).max(1);
+                let band = (input_rows / rows.stride).max(1);
                 for (image, result) in images.zip(results) {
-                    for channel in (0..task.geometry.input_channels).step_by(LANES) {
-                        // SAFETY: the token exists only on processors that have the function's features.
-                        unsafe { convolve_block(task, image, channel, result) }
+                    for first in (0..rows.output).step_by(band) {
+                        let band = first..(first + band).min(rows.output);
+                        for channel in (0..channels).step_by(LANES) {
+                            // SAFETY: the token exists only on processors that have the function's
+                            // features.
+                            unsafe { convolve_block(task, image, band.clone(), channel, result) }
+                        }
                     }
                 }
             }
@@ -61,11 +73,12 @@ macro_rules! level {
                 width: usize,
             }
 
-            /// Convolves the channels of one vector, or as many as are left.
+            /// Convolves the channels of one vector, or as many as are left, of a band of rows.
             #[target_feature(enable = $feature)]
             fn convolve_block(
                 task: &DepthwiseFloats,
                 image: &[f32],
+                band: std::ops::Range<usize>,
                 channel: usize,
                 result: &mut [f32],
             ) {
@@ -80,7 +93,7 @@ macro_rules! level {
                     *weight = load(&task.weights[tap * channels + channel..], width);
                 }
                 let whole = columns.whole();
-                for row in 0..rows.output {
+                for row in band {
                     let taps = rows.inside(row);
                     let mut lines: [&[f32]; MAX_ROWS] = [&[]; MAX_ROWS];
                     let mut count = 0;
