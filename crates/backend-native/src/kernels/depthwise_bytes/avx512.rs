@@ -13,8 +13,8 @@ use std::arch::x86_64::*;
 use super::{DepthwiseConstants, DepthwiseGeometry};
 use crate::kernels::requantize::OutputRange;
 use crate::simd::x86_64::{
-    Avx512Vnni, Line, load_f32x16, load_i32x16, load_line, load_u8x16, load_u8x64, store_line,
-    store_u8x16,
+    Avx512Vnni, Line, load_f32x16, load_i32x16, load_line, load_u8x16, load_u8x16_part, load_u8x64,
+    store_line, store_u8x16, store_u8x16_part,
 };
 
 /// Channels of one vector.
@@ -432,11 +432,7 @@ fn convolve_block<const STRIDE: usize, const STARTS: usize, const VECTORS: usize
                 let at = &mut target[(first + offset) * channels + channel..];
                 match at.first_chunk_mut::<LANES>() {
                     Some(bytes) if width == LANES => store_u8x16(bytes, narrow),
-                    _ => {
-                        let mut bytes = [0; LANES];
-                        store_u8x16(&mut bytes, narrow);
-                        at[..width].copy_from_slice(&bytes[..width]);
-                    }
+                    _ => store_u8x16_part(&mut at[..width], narrow),
                 }
             }
         }
@@ -467,11 +463,7 @@ fn lay_out(task: &Task<'_>, row: usize, channel: usize, target: &mut [[u8; 64]])
                 let from = &row[column * channels + channel..];
                 match from.first_chunk::<LANES>() {
                     Some(bytes) if width == LANES => *pixel = load_u8x16(bytes),
-                    _ => {
-                        let mut bytes = [0; LANES];
-                        bytes[..width].copy_from_slice(&from[..width]);
-                        *pixel = load_u8x16(&bytes);
-                    }
+                    _ => *pixel = load_u8x16_part(&from[..width]),
                 }
             }
         }

@@ -5,7 +5,7 @@
 macro_rules! level {
     (
         $module:ident, $doc:literal, $feature:literal, $Token:ident, $Vector:ident, $lanes:literal,
-        $load:ident, $store:ident, $splat:ident, $fmadd:ident, $min:ident, $max:ident
+        $load:ident, $load_part:ident, $store:ident, $store_part:ident, $splat:ident, $fmadd:ident, $min:ident, $max:ident
     ) => {
         #[doc = $doc]
         pub(super) mod $module {
@@ -14,7 +14,7 @@ macro_rules! level {
             use crate::kernels::depthwise_bytes::DepthwiseGeometry;
             use crate::kernels::depthwise_f32::DepthwiseFloats;
             use crate::ops::window::Axis;
-            use crate::simd::x86_64::{$Token, $load, $store};
+            use crate::simd::x86_64::{$Token, $load, $load_part, $store, $store_part};
 
             /// Channels of one vector.
             const LANES: usize = $lanes;
@@ -156,11 +156,7 @@ macro_rules! level {
                     let target = &mut target[(column + offset) * channels + channel..];
                     match target.first_chunk_mut::<LANES>() {
                         Some(target) if width == LANES => $store(target, value),
-                        _ => {
-                            let mut lanes = [0.0; LANES];
-                            $store(&mut lanes, value);
-                            target[..width].copy_from_slice(&lanes[..width]);
-                        }
+                        _ => $store_part(&mut target[..width], value),
                     }
                 }
                 RESULTS
@@ -173,11 +169,7 @@ macro_rules! level {
             fn load(from: &[f32], width: usize) -> $Vector {
                 match from.first_chunk::<LANES>() {
                     Some(lanes) => $load(lanes),
-                    None => {
-                        let mut lanes = [0.0; LANES];
-                        lanes[..width].copy_from_slice(&from[..width]);
-                        $load(&lanes)
-                    }
+                    None => $load_part(&from[..width]),
                 }
             }
         }
@@ -192,7 +184,9 @@ level!(
     __m256,
     8,
     load_f32x8,
+    load_f32x8_part,
     store_f32x8,
+    store_f32x8_part,
     _mm256_set1_ps,
     _mm256_fmadd_ps,
     _mm256_min_ps,
@@ -206,7 +200,9 @@ level!(
     __m512,
     16,
     load_f32x16,
+    load_f32x16_part,
     store_f32x16,
+    store_f32x16_part,
     _mm512_set1_ps,
     _mm512_fmadd_ps,
     _mm512_min_ps,

@@ -4,8 +4,8 @@ use std::arch::x86_64::*;
 
 use super::{Rows, ToBytes, ToFloats};
 use crate::simd::x86_64::{
-    Avx512Vnni, Line, load_f32x16, load_i32x16, load_line, load_u8x64, store_f32x16, store_line,
-    store_u8x16,
+    Avx512Vnni, Line, load_f32x16, load_i32x16, load_line, load_u8x64, store_f32x16,
+    store_f32x16_part, store_line, store_u8x16, store_u8x16_part,
 };
 
 /// Columns of one vector.
@@ -268,11 +268,7 @@ macro_rules! finish_bytes {
                 let width = LANES.min(width - vector * LANES);
                 match target.first_chunk_mut::<LANES>() {
                     Some(target) if width == LANES => store_u8x16(target, narrow),
-                    _ => {
-                        let mut whole = [0; LANES];
-                        store_u8x16(&mut whole, narrow);
-                        target[..width].copy_from_slice(&whole[..width]);
-                    }
+                    _ => store_u8x16_part(&mut target[..width], narrow),
                 }
             }
         }
@@ -301,11 +297,7 @@ macro_rules! finish_floats {
                 let width = LANES.min($floats.columns - start);
                 match target.first_chunk_mut::<LANES>() {
                     Some(target) if width == LANES => store_f32x16(target, value),
-                    _ => {
-                        let mut whole = [0.0; LANES];
-                        store_f32x16(&mut whole, value);
-                        target[..width].copy_from_slice(&whole[..width]);
-                    }
+                    _ => store_f32x16_part(&mut target[..width], value),
                 }
             }
         }

@@ -6,14 +6,14 @@ macro_rules! level {
     (
         $module:ident, $doc:literal, $feature:literal, $Token:ident, $lanes:literal,
         $Line:ident, $max_vectors:literal, [$($rows:literal x $vectors:literal),*],
-        $load:ident, $store:ident, $zero:ident, $splat:ident, $fmadd:ident, $min:ident, $max:ident
+        $load:ident, $store:ident, $store_part:ident, $zero:ident, $splat:ident, $fmadd:ident, $min:ident, $max:ident
     ) => {
         #[doc = $doc]
         pub(super) mod $module {
             use std::arch::x86_64::*;
 
             use crate::kernels::matrix_f32::FloatRows;
-            use crate::simd::x86_64::{$Line, $Token, $load, $store};
+            use crate::simd::x86_64::{$Line, $Token, $load, $store, $store_part};
 
             /// Columns of one vector.
             const LANES: usize = $lanes;
@@ -167,11 +167,7 @@ macro_rules! level {
                         let width = LANES.min(weights.columns - column);
                         match target.first_chunk_mut::<LANES>() {
                             Some(target) if width == LANES => $store(target, result),
-                            _ => {
-                                let mut whole = [0.0; LANES];
-                                $store(&mut whole, result);
-                                target[..width].copy_from_slice(&whole[..width]);
-                            }
+                            _ => $store_part(&mut target[..width], result),
                         }
                     }
                 }
@@ -183,12 +179,12 @@ macro_rules! level {
 level!(
     avx2, "Eight columns a vector.", "avx2,fma", Avx2, 8,
     HalfFloatLine, 2, [12 x 1, 6 x 2],
-    load_f32x8, store_f32x8, _mm256_setzero_ps, _mm256_set1_ps, _mm256_fmadd_ps,
+    load_f32x8, store_f32x8, store_f32x8_part, _mm256_setzero_ps, _mm256_set1_ps, _mm256_fmadd_ps,
     _mm256_min_ps, _mm256_max_ps
 );
 level!(
     avx512, "Sixteen columns a vector.", "avx512f", Avx512Vnni, 16,
     FloatLine, 4, [12 x 1, 12 x 2, 8 x 3, 6 x 4],
-    load_f32x16, store_f32x16, _mm512_setzero_ps, _mm512_set1_ps, _mm512_fmadd_ps,
+    load_f32x16, store_f32x16, store_f32x16_part, _mm512_setzero_ps, _mm512_set1_ps, _mm512_fmadd_ps,
     _mm512_min_ps, _mm512_max_ps
 );
