@@ -6,4 +6,5 @@ pub(crate) mod depthwise_f32;
 pub(crate) mod dynamic_range;
 pub(crate) mod matrix_bytes;
 pub(crate) mod matrix_f32;
+pub(crate) mod panels;
 pub(crate) mod requantize;

@@ -7,6 +7,7 @@ mod avx2;
 mod avx512;
 mod scalar;
 
+use crate::kernels::panels::Rows;
 use crate::kernels::requantize::OutputRange;
 use crate::simd::Isa;
 
@@ -26,22 +27,6 @@ enum Packed {
     Avx2(crate::simd::x86_64::Avx2, avx2::Weights),
     #[cfg(target_arch = "x86_64")]
     Avx512(crate::simd::x86_64::Avx512Vnni, avx512::Weights),
-}
-
-/// The left-hand side: `count` rows of bytes, each `stride` after the one before.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rows<'a> {
-    pub(crate) bytes: &'a [u8],
-    pub(crate) stride: usize,
-    pub(crate) count: usize,
-}
-
-impl<'a> Rows<'a> {
-    /// The first `depth` bytes of row `index`.
-    #[inline(always)]
-    fn row(&self, index: usize, depth: usize) -> &'a [u8] {
-        &self.bytes[index * self.stride..][..depth]
-    }
 }
 
 /// What becomes of the sums: bytes again.
@@ -127,7 +112,7 @@ impl ByteMatrix {
 
     /// Multiplies into `output`, of as many rows as the left-hand side and as many columns as the
     /// matrix.
-    pub(crate) fn multiply_to_bytes(&self, rows: Rows<'_>, end: &ToBytes, output: &mut [u8]) {
+    pub(crate) fn multiply_to_bytes(&self, rows: Rows<'_, u8>, end: &ToBytes, output: &mut [u8]) {
         match &self.packed {
             Packed::Scalar(weights) => weights.multiply(rows, |row, column, sum| {
                 let sum = sum.wrapping_add(end.bias[column]);
@@ -144,7 +129,7 @@ impl ByteMatrix {
     /// Multiplies into `output`, with the scale and zero point of the left-hand side.
     pub(crate) fn multiply_to_floats(
         &self,
-        rows: Rows<'_>,
+        rows: Rows<'_, u8>,
         (scale, zero_point): (f32, i32),
         end: &ToFloats,
         output: &mut [f32],
@@ -195,7 +180,7 @@ mod tests {
                             let stride = ByteMatrix::row_len(depth);
                             let bytes: Vec<u8> =
                                 (0..count * stride).map(|_| noise(&mut seed) as u8).collect();
-                            let rows = Rows { bytes: &bytes, stride, count };
+                            let rows = Rows { values: &bytes, stride, count };
                             let scales: Vec<f32> = (0..columns)
                                 .map(|_| 1e-4 + noise(&mut seed) as f32 * 1e-10)
                                 .collect();

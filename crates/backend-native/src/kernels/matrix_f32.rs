@@ -4,6 +4,7 @@ mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+use crate::kernels::panels::Rows;
 use crate::simd::Isa;
 
 /// The right-hand side: weights of `depth` rows and `columns` columns, and what ends each sum.
@@ -26,22 +27,6 @@ enum Packed {
     Avx2(crate::simd::x86_64::Avx2, x86_64::avx2::Weights),
     #[cfg(target_arch = "x86_64")]
     Avx512(crate::simd::x86_64::Avx512Vnni, x86_64::avx512::Weights),
-}
-
-/// The left-hand side: `count` rows of floats, each `stride` after the one before.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FloatRows<'a> {
-    pub(crate) values: &'a [f32],
-    pub(crate) stride: usize,
-    pub(crate) count: usize,
-}
-
-impl<'a> FloatRows<'a> {
-    /// The first `depth` values of row `index`.
-    #[inline(always)]
-    fn row(&self, index: usize, depth: usize) -> &'a [f32] {
-        &self.values[index * self.stride..][..depth]
-    }
 }
 
 impl FloatMatrix {
@@ -72,7 +57,7 @@ impl FloatMatrix {
 
     /// Multiplies into `output`, of as many rows as the left-hand side and as many columns as the
     /// matrix.
-    pub(crate) fn multiply(&self, rows: FloatRows<'_>, output: &mut [f32]) {
+    pub(crate) fn multiply(&self, rows: Rows<'_, f32>, output: &mut [f32]) {
         let (least, largest) = self.range;
         match &self.packed {
             Packed::Scalar(weights) => weights.multiply(rows, &self.bias, |row, column, sums| {
@@ -113,7 +98,7 @@ mod tests {
                         let weights: Vec<f32> = (0..depth * columns).map(|_| noise()).collect();
                         let bias: Vec<f32> = (0..columns).map(|_| noise()).collect();
                         let values: Vec<f32> = (0..count * depth).map(|_| noise()).collect();
-                        let rows = FloatRows { values: &values, stride: depth, count };
+                        let rows = Rows { values: &values, stride: depth, count };
                         let run = |isa| {
                             let range = (-1.5, 1.5);
                             let matrix =

@@ -4,8 +4,9 @@ use image_embedder_backend::BackendError;
 
 use crate::graph::{Data, Element};
 use crate::kernels::dynamic_range::quantize_as_xnnpack;
-use crate::kernels::matrix_bytes::{ByteMatrix, Rows, ToBytes, ToFloats};
-use crate::kernels::matrix_f32::{FloatMatrix, FloatRows};
+use crate::kernels::matrix_bytes::{ByteMatrix, ToBytes, ToFloats};
+use crate::kernels::matrix_f32::FloatMatrix;
+use crate::kernels::panels::Rows;
 use crate::kernels::requantize::OutputRange;
 use crate::operator::{Activation, Convolution};
 use crate::ops::window::Axis;
@@ -297,14 +298,14 @@ impl Kernel for FloatConvolution {
         let stride = self.geometry.depth();
         if self.geometry.is_pointwise() {
             let count = self.geometry.pixels();
-            self.weights.multiply(FloatRows { values: input, stride, count }, output);
+            self.weights.multiply(Rows { values: input, stride, count }, output);
             return Ok(());
         }
         let channels = self.geometry.output_channels;
         let windows = &mut scratch.float32[..];
         lay_out_windows(&self.geometry, input, 0.0, windows, stride, |values, count, first| {
             let output = &mut output[first * channels..][..count * channels];
-            self.weights.multiply(FloatRows { values, stride, count }, output);
+            self.weights.multiply(Rows { values, stride, count }, output);
         });
         Ok(())
     }
@@ -342,16 +343,16 @@ impl ByteWindows {
         input: &[u8],
         zero_point: u8,
         scratch: &mut [u8],
-        mut multiply: impl FnMut(Rows<'_>, usize),
+        mut multiply: impl FnMut(Rows<'_, u8>, usize),
     ) {
         let stride = self.row_len();
         if self.are_the_input() {
-            multiply(Rows { bytes: input, stride, count: self.geometry.pixels() }, 0);
+            multiply(Rows { values: input, stride, count: self.geometry.pixels() }, 0);
             return;
         }
         let geometry = &self.geometry;
         lay_out_windows(geometry, input, zero_point, scratch, stride, |bytes, count, first| {
-            multiply(Rows { bytes, stride, count }, first);
+            multiply(Rows { values: bytes, stride, count }, first);
         });
     }
 }

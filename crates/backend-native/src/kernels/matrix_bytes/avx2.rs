@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{Rows, ToBytes, ToFloats};
+use super::{ToBytes, ToFloats};
+use crate::kernels::panels::{Rows, deal_panels};
 use crate::simd::x86_64::{
     Avx2, PairLine, load_f32x8, load_i32x8, load_pairs, load_u8x16, store_f32x8, store_i16x16,
     store_u8x8,
@@ -45,12 +46,8 @@ impl Weights {
     pub(super) fn new(transposed: &[i16], depth: usize) -> Self {
         let columns = transposed.len() / depth.max(1);
         let vectors = columns.div_ceil(LANES);
-        let count = vectors.div_ceil(MAX_VECTORS);
-        let mut panels = Vec::with_capacity(count);
-        let mut first = 0;
-        for index in 0..count {
-            // Spread the vectors evenly: a narrow panel keeps fewer sums in flight.
-            let width = (vectors - first).div_ceil(count - index);
+        let mut panels = Vec::new();
+        for (first, width) in deal_panels(vectors, MAX_VECTORS) {
             let mut lines = vec![PairLine::ZERO; depth.div_ceil(2) * width];
             for column in first * LANES..((first + width) * LANES).min(columns) {
                 let (vector, lane) = (column / LANES - first, column % LANES);
@@ -59,7 +56,6 @@ impl Weights {
                 }
             }
             panels.push(Panel { first_column: first * LANES, vectors: width, lines });
-            first += width;
         }
         Self { panels, depth, columns }
     }
@@ -67,7 +63,7 @@ impl Weights {
     pub(super) fn multiply_to_bytes(
         &self,
         _token: Avx2,
-        rows: Rows<'_>,
+        rows: Rows<'_, u8>,
         end: &ToBytes,
         output: &mut [u8],
     ) {
@@ -79,7 +75,7 @@ impl Weights {
     pub(super) fn multiply_to_floats(
         &self,
         _token: Avx2,
-        rows: Rows<'_>,
+        rows: Rows<'_, u8>,
         (scale, zero_point): (f32, i32),
         end: &ToFloats,
         output: &mut [f32],
@@ -111,7 +107,12 @@ macro_rules! products {
         /// Widens a block of rows and multiplies it panel by panel, tile by tile. A last tile of
         /// fewer rows repeats its last row.
         #[target_feature(enable = "avx2,fma")]
-        fn $multiply(weights: &Weights, rows: Rows<'_>, end: &$End<'_>, output: &mut [$Result]) {
+        fn $multiply(
+            weights: &Weights,
+            rows: Rows<'_, u8>,
+            end: &$End<'_>,
+            output: &mut [$Result],
+        ) {
             let stride = weights.depth.next_multiple_of(LANES * 2);
             let mut widened = [0i16; WIDENED];
             let block = WIDENED / stride / ROWS * ROWS;

@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{Rows, ToBytes, ToFloats};
+use super::{ToBytes, ToFloats};
+use crate::kernels::panels::{Rows, deal_panels};
 use crate::simd::x86_64::{
     Avx512Vnni, Line, load_f32x16, load_i32x16, load_line, load_u8x64, store_f32x16,
     store_f32x16_part, store_line, store_u8x16, store_u8x16_part,
@@ -57,12 +58,8 @@ impl Weights {
             (centred + offsets.get(column).copied().unwrap_or(0)) as i8
         };
         let vectors = columns.div_ceil(LANES);
-        let count = vectors.div_ceil(MAX_VECTORS);
-        let mut panels = Vec::with_capacity(count);
-        let mut first = 0;
-        for index in 0..count {
-            // Spread the vectors evenly: a narrow panel keeps fewer sums in flight.
-            let width = (vectors - first).div_ceil(count - index);
+        let mut panels = Vec::new();
+        for (first, width) in deal_panels(vectors, MAX_VECTORS) {
             let mut lines = Vec::with_capacity(depth.div_ceil(4) * width);
             for step in 0..depth.div_ceil(4) {
                 for vector in first..first + width {
@@ -77,7 +74,6 @@ impl Weights {
                 }
             }
             panels.push(Panel { first_column: first * LANES, vectors: width, lines });
-            first += width;
         }
         Self { panels, depth, columns, offsets }
     }
@@ -85,7 +81,7 @@ impl Weights {
     pub(super) fn multiply_to_bytes(
         &self,
         _token: Avx512Vnni,
-        rows: Rows<'_>,
+        rows: Rows<'_, u8>,
         end: &ToBytes,
         output: &mut [u8],
     ) {
@@ -97,7 +93,7 @@ impl Weights {
     pub(super) fn multiply_to_floats(
         &self,
         _token: Avx512Vnni,
-        rows: Rows<'_>,
+        rows: Rows<'_, u8>,
         (scale, zero_point): (f32, i32),
         end: &ToFloats,
         output: &mut [f32],
@@ -132,10 +128,15 @@ macro_rules! products {
         /// Multiplies block by block of rows, panel by panel, in tiles of as many rows as
         /// registers allow.
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-        fn $multiply(weights: &Weights, rows: Rows<'_>, end: &$End<'_>, output: &mut [$Result]) {
+        fn $multiply(
+            weights: &Weights,
+            rows: Rows<'_, u8>,
+            end: &$End<'_>,
+            output: &mut [$Result],
+        ) {
             for first in (0..rows.count).step_by(ROW_BLOCK) {
                 let block = Rows {
-                    bytes: &rows.bytes[first * rows.stride..],
+                    values: &rows.values[first * rows.stride..],
                     count: ROW_BLOCK.min(rows.count - first),
                     ..rows
                 };
@@ -163,7 +164,7 @@ macro_rules! products {
         fn $multiply_panel<const ROWS: usize, const VECTORS: usize>(
             weights: &Weights,
             panel: &Panel,
-            rows: Rows<'_>,
+            rows: Rows<'_, u8>,
             row_sums: &[i32; ROW_BLOCK],
             end: &$End<'_>,
             output: &mut [$Result],
@@ -188,7 +189,7 @@ macro_rules! products {
         fn $multiply_tile<const ROWS: usize, const VECTORS: usize>(
             weights: &Weights,
             panel: &Panel,
-            rows: Rows<'_>,
+            rows: Rows<'_, u8>,
             row_sums: &[i32; ROW_BLOCK],
             first: usize,
             end: &$End<'_>,
@@ -323,7 +324,7 @@ products!(
 
 /// The sum of each row's bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn sum_rows(rows: Rows<'_>, steps: usize, sums: &mut [i32; ROW_BLOCK]) {
+fn sum_rows(rows: Rows<'_, u8>, steps: usize, sums: &mut [i32; ROW_BLOCK]) {
     let ones = _mm512_set1_epi8(1);
     for (row, result) in sums.iter_mut().enumerate().take(rows.count) {
         let (lines, rest) = rows.row(row, steps * 4).as_chunks::<64>();

@@ -1,6 +1,6 @@
 //! The portable product, oracle of the others.
 
-use super::Rows;
+use crate::kernels::panels::Rows;
 
 /// Columns of weights, one after the other.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ impl Weights {
     }
 
     /// Hands each sum to `store(row, column, sum)`.
-    pub(super) fn multiply(&self, rows: Rows<'_>, mut store: impl FnMut(usize, usize, i32)) {
+    pub(super) fn multiply(&self, rows: Rows<'_, u8>, mut store: impl FnMut(usize, usize, i32)) {
         for first in (0..rows.count).step_by(ROWS) {
             let count = ROWS.min(rows.count - first);
             let [a, b, c, d]: [&[u8]; ROWS] =

@@ -1,6 +1,6 @@
 //! The portable product, oracle of the others.
 
-use super::FloatRows;
+use crate::kernels::panels::Rows;
 
 /// Columns of a panel.
 const PANEL: usize = 8;
@@ -31,7 +31,7 @@ impl Weights {
     /// Hands each row's sums for each panel to `store(row, first column, sums)`.
     pub(super) fn multiply(
         &self,
-        rows: FloatRows<'_>,
+        rows: Rows<'_, f32>,
         bias: &[f32],
         mut store: impl FnMut(usize, usize, &[f32]),
     ) {

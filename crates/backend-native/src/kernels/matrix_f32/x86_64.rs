@@ -12,7 +12,7 @@ macro_rules! level {
         pub(super) mod $module {
             use std::arch::x86_64::*;
 
-            use crate::kernels::matrix_f32::FloatRows;
+            use crate::kernels::panels::{Rows, deal_panels};
             use crate::simd::x86_64::{$Line, $Token, $load, $store, $store_part};
 
             /// Columns of one vector.
@@ -43,12 +43,8 @@ macro_rules! level {
             impl Weights {
                 pub(in crate::kernels::matrix_f32) fn new(transposed: &[f32], depth: usize, columns: usize) -> Self {
                     let vectors = columns.div_ceil(LANES);
-                    let count = vectors.div_ceil(MAX_VECTORS);
-                    let mut panels = Vec::with_capacity(count);
-                    let mut first = 0;
-                    for index in 0..count {
-                        // Spread the vectors evenly: a narrow panel keeps fewer sums in flight.
-                        let width = (vectors - first).div_ceil(count - index);
+                    let mut panels = Vec::new();
+        for (first, width) in deal_panels(vectors, MAX_VECTORS) {
                         let mut lines = vec![$Line::ZERO; depth * width];
                         for column in first * LANES..((first + width) * LANES).min(columns) {
                             let (vector, lane) = (column / LANES - first, column % LANES);
@@ -57,7 +53,6 @@ macro_rules! level {
                             }
                         }
                         panels.push(Panel { first_column: first * LANES, vectors: width, lines });
-                        first += width;
                     }
                     Self { panels, depth, columns }
                 }
@@ -65,7 +60,7 @@ macro_rules! level {
                 pub(in crate::kernels::matrix_f32) fn multiply(
                     &self,
                     _token: $Token,
-                    rows: FloatRows<'_>,
+                    rows: Rows<'_, f32>,
                     bias: &[f32],
                     range: (f32, f32),
                     output: &mut [f32],
@@ -84,9 +79,9 @@ macro_rules! level {
 
             /// Multiplies block by block of rows, panel by panel, in tiles of as many rows as registers allow.
             #[target_feature(enable = $feature)]
-            fn multiply(weights: &Weights, rows: FloatRows<'_>, end: &End<'_>, output: &mut [f32]) {
+            fn multiply(weights: &Weights, rows: Rows<'_, f32>, end: &End<'_>, output: &mut [f32]) {
                 for first in (0..rows.count).step_by(ROW_BLOCK) {
-                    let block = FloatRows {
+                    let block = Rows {
                         values: &rows.values[first * rows.stride..],
                         count: ROW_BLOCK.min(rows.count - first),
                         ..rows
@@ -105,7 +100,7 @@ macro_rules! level {
             fn multiply_panel<const ROWS: usize, const VECTORS: usize>(
                 weights: &Weights,
                 panel: &Panel,
-                rows: FloatRows<'_>,
+                rows: Rows<'_, f32>,
                 end: &End<'_>,
                 output: &mut [f32],
             ) {
@@ -129,7 +124,7 @@ macro_rules! level {
             fn multiply_tile<const ROWS: usize, const VECTORS: usize>(
                 weights: &Weights,
                 panel: &Panel,
-                rows: FloatRows<'_>,
+                rows: Rows<'_, f32>,
                 first: usize,
                 end: &End<'_>,
                 output: &mut [f32],
