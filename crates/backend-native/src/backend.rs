@@ -56,7 +56,7 @@ impl Backend for NativeBackend {
     fn compile(
         &self,
         model: ModelData,
-        _options: &CompileOptions,
+        options: &CompileOptions,
     ) -> Result<Arc<dyn Model>, BackendError> {
         let isa = self.isa()?;
         let graph = Graph::read(&model)?;
@@ -67,6 +67,6 @@ impl Backend for NativeBackend {
                 operators: unsupported,
             });
         }
-        Ok(Arc::new(NativeModel::new(graph, isa)?))
+        Ok(Arc::new(NativeModel::new(graph, isa, options.num_threads)?))
     }
 }

@@ -6,7 +6,7 @@ use image_embedder_backend::BackendError;
 use crate::graph::{Data, Element, Node, Tensor, checked_element_count, invalid, unsupported};
 use crate::operator::{Activation, Binary, Masks, Operator, Reduction};
 use crate::ops::{Lowered, Operands, Work, strided_parts};
-use crate::slots::{Inputs, Output, Place, Scratch, Slots};
+use crate::slots::{Elements, Inputs, Output, Place, Scratch, Slots};
 
 /// The shape and values of a whole-number operator whose inputs are all known, or `None` if the
 /// operator works on something else.
@@ -118,11 +118,11 @@ pub(crate) fn run_on_constants(
     let mut scratch = Scratch::new(kernel.scratch());
     let data = if output.element.is_byte() {
         let mut values = vec![0; count];
-        kernel.run(inputs, Output::Bytes(&mut values), &mut scratch)?;
+        kernel.run(inputs, Output::whole(Elements::Bytes(&mut values)), &mut scratch)?;
         Data::Bytes(values.into())
     } else {
         let mut values = vec![0.0; count];
-        kernel.run(inputs, Output::Float32(&mut values), &mut scratch)?;
+        kernel.run(inputs, Output::whole(Elements::Float32(&mut values)), &mut scratch)?;
         Data::Float32(values.into())
     };
     Ok(Lowered::constant(lowered.shape, data))

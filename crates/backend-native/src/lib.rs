@@ -30,10 +30,12 @@ mod kernels;
 mod model;
 mod operator;
 mod ops;
+mod parts;
 mod plan;
 mod session;
 mod simd;
 mod slots;
+mod threads;
 
 pub use backend::NativeBackend;
 pub use simd::SimdLevel;

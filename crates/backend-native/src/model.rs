@@ -8,6 +8,7 @@ use crate::graph::Graph;
 use crate::plan::Plan;
 use crate::session::NativeSession;
 use crate::simd::Isa;
+use crate::threads::Pool;
 
 /// A graph with the plan for its own input shapes.
 #[derive(Debug)]
@@ -15,12 +16,13 @@ pub(crate) struct NativeModel {
     graph: Arc<Graph>,
     isa: Isa,
     plan: Arc<Plan>,
+    pool: Arc<Pool>,
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
 }
 
 impl NativeModel {
-    pub(crate) fn new(graph: Graph, isa: Isa) -> Result<Self, BackendError> {
+    pub(crate) fn new(graph: Graph, isa: Isa, threads: usize) -> Result<Self, BackendError> {
         let shapes: Vec<_> =
             graph.inputs.iter().map(|&index| graph.tensors[index].shape.clone()).collect();
         let plan = Plan::new(&graph, &shapes, isa)?;
@@ -33,6 +35,7 @@ impl NativeModel {
             graph: Arc::new(graph),
             isa,
             plan: Arc::new(plan),
+            pool: Arc::new(Pool::new(threads)),
         })
     }
 }
@@ -47,6 +50,7 @@ impl Model for NativeModel {
     }
 
     fn session(&self) -> Result<Box<dyn Session>, BackendError> {
-        Ok(Box::new(NativeSession::new(self.graph.clone(), self.plan.clone(), self.isa)))
+        let (graph, plan) = (self.graph.clone(), self.plan.clone());
+        Ok(Box::new(NativeSession::new(graph, plan, self.isa, self.pool.clone())))
     }
 }

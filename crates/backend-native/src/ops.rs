@@ -38,12 +38,26 @@ use crate::slots::{Inputs, Output, Scratch, ScratchSizes};
 
 /// Code with its packed constants that computes one tensor from others.
 pub(crate) trait Kernel: Debug + Send + Sync {
-    /// The working memory that `run` uses.
+    /// The working memory that `run` uses; every thread has its own.
     fn scratch(&self) -> ScratchSizes {
         ScratchSizes::default()
     }
 
-    /// Computes the output; the shapes are those the kernel was made for.
+    /// How many neighbouring output elements are computed together, if the output can be computed
+    /// in parts: a part then begins at a multiple of the grain and ends at one or at the end.
+    ///
+    /// What an element comes to must not depend on the part that it is computed in.
+    fn grain(&self) -> Option<usize> {
+        None
+    }
+
+    /// Products that are added up for the whole output, where they are what takes the time.
+    fn multiply_adds(&self) -> u64 {
+        0
+    }
+
+    /// Computes the output, or the part of it that it is handed if it has a [`grain`](Self::grain).
+    /// The shapes are those the kernel was made for.
     fn run(
         &self,
         inputs: Inputs<'_>,

@@ -6,6 +6,7 @@ use image_embedder_backend::{BackendError, TensorSpec};
 
 use crate::graph::{Data, Element, Graph, Tensor, checked_element_count, invalid};
 use crate::ops::{self, Kernel, Operands, Work};
+use crate::parts::{Cost, Division};
 use crate::simd::Isa;
 use crate::slots::{Place, ScratchSizes};
 
@@ -28,6 +29,10 @@ pub(crate) struct Step {
     pub(crate) kernel: Arc<dyn Kernel>,
     pub(crate) inputs: Vec<Place>,
     pub(crate) output: Place,
+    /// How the output is computed in parts, if it can be.
+    pub(crate) division: Option<Division>,
+    /// The most threads that are worth it.
+    pub(crate) threads: usize,
 }
 
 /// An input or output of the model.
@@ -97,7 +102,7 @@ impl Plan {
                 }
             }
         }
-        Layout::new(graph, &tensors, &home, &drafts)?.finish(graph, &tensors, drafts)
+        Layout::new(graph, &tensors, &home, &drafts)?.finish(graph, &tensors, drafts, isa)
     }
 }
 
@@ -202,6 +207,7 @@ impl<'a> Layout<'a> {
         graph: &Graph,
         tensors: &[Tensor],
         drafts: Vec<Draft>,
+        isa: Isa,
     ) -> Result<Plan, BackendError> {
         let ports = |indices: &[usize]| {
             indices
@@ -216,6 +222,18 @@ impl<'a> Layout<'a> {
         let mut steps = Vec::with_capacity(drafts.len());
         for draft in drafts {
             scratch = scratch.max(draft.kernel.scratch());
+            let count = |&tensor: &usize| tensors[tensor].element_count();
+            let elements: usize = draft
+                .operands
+                .iter()
+                .chain([&draft.output])
+                .map(count)
+                .fold(0, usize::saturating_add);
+            let cost = Cost::new(&*draft.kernel, elements, isa);
+            let division = draft
+                .kernel
+                .grain()
+                .map(|grain| Division::new(count(&draft.output), grain, cost.parts()));
             steps.push(Step {
                 inputs: draft
                     .operands
@@ -223,6 +241,8 @@ impl<'a> Layout<'a> {
                     .map(|&operand| self.find(tensors, operand))
                     .collect::<Result<_, _>>()?,
                 output: self.find(tensors, draft.output)?,
+                threads: division.map_or(1, |_| cost.threads()),
+                division,
                 kernel: draft.kernel,
             });
         }

@@ -1,6 +1,6 @@
 //! Running a plan.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use image_embedder_backend::{
     BackendError, Session, TensorSpec, TensorView, TensorViewMut, check_inputs, check_outputs,
@@ -9,9 +9,11 @@ use image_embedder_backend::{
 
 use crate::aligned::AlignedVec;
 use crate::graph::Graph;
+use crate::parts::Parts;
 use crate::plan::{Plan, Port, Step};
 use crate::simd::Isa;
-use crate::slots::{Inputs, Output, Place, Scratch, Slots, misplaced};
+use crate::slots::{Elements, Inputs, Output, Place, Scratch, Slots, misplaced};
+use crate::threads::{Pool, Run};
 
 /// The memory of one inference at a time.
 #[derive(Debug)]
@@ -22,11 +24,16 @@ pub(crate) struct NativeSession {
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
     slots: Slots,
-    scratch: Scratch,
+    /// For each thread.
+    scratch: Vec<Mutex<Scratch>>,
+    pool: Arc<Pool>,
 }
 
 impl NativeSession {
-    pub(crate) fn new(graph: Arc<Graph>, plan: Arc<Plan>, isa: Isa) -> Self {
+    pub(crate) fn new(graph: Arc<Graph>, plan: Arc<Plan>, isa: Isa, pool: Arc<Pool>) -> Self {
+        // No fewer than there are sessions.
+        pool.make_room(Arc::strong_count(&pool));
+        let scratch = (0..pool.threads()).map(|_| Mutex::new(Scratch::new(plan.scratch)));
         Self {
             graph,
             isa,
@@ -36,8 +43,9 @@ impl NativeSession {
                 float32: plan.float32_slots.iter().map(|&len| AlignedVec::new(len)).collect(),
                 bytes: plan.byte_slots.iter().map(|&len| AlignedVec::new(len)).collect(),
             },
-            scratch: Scratch::new(plan.scratch),
+            scratch: scratch.collect(),
             plan,
+            pool,
         }
     }
 
@@ -78,36 +86,65 @@ impl NativeSession {
 }
 
 /// Runs one step: its output's slot leaves the others for as long as the kernel writes it.
-fn run_step(step: &Step, slots: &mut Slots, scratch: &mut Scratch) -> Result<(), BackendError> {
+fn run_step(
+    step: &Step,
+    slots: &mut Slots,
+    scratch: &[Mutex<Scratch>],
+    run: &Run<'_>,
+) -> Result<(), BackendError> {
     match step.output {
         Place::Float32 { index, len } => {
             let mut slot = std::mem::take(slots.float32.get_mut(index).ok_or_else(misplaced)?);
-            let result = match slot.get_mut(..len) {
-                Some(output) => step.kernel.run(
-                    Inputs { slots, places: &step.inputs },
-                    Output::Float32(output),
-                    scratch,
-                ),
-                None => Err(misplaced()),
-            };
+            let elements = slot.get_mut(..len).map(Elements::Float32).ok_or_else(misplaced);
+            let result = elements.and_then(|elements| compute(step, slots, elements, scratch, run));
             slots.float32[index] = slot;
             result
         }
         Place::Bytes { index, len } => {
             let mut slot = std::mem::take(slots.bytes.get_mut(index).ok_or_else(misplaced)?);
-            let result = match slot.get_mut(..len) {
-                Some(output) => step.kernel.run(
-                    Inputs { slots, places: &step.inputs },
-                    Output::Bytes(output),
-                    scratch,
-                ),
-                None => Err(misplaced()),
-            };
+            let elements = slot.get_mut(..len).map(Elements::Bytes).ok_or_else(misplaced);
+            let result = elements.and_then(|elements| compute(step, slots, elements, scratch, run));
             slots.bytes[index] = slot;
             result
         }
         Place::ConstantFloat32(_) | Place::ConstantBytes(_) => Err(misplaced()),
     }
+}
+
+/// Computes a step's output on as many threads as are free and worth it.
+fn compute(
+    step: &Step,
+    slots: &Slots,
+    elements: Elements<'_>,
+    scratch: &[Mutex<Scratch>],
+    run: &Run<'_>,
+) -> Result<(), BackendError> {
+    let inputs = Inputs { slots, places: &step.inputs };
+    let output = Output::whole(elements);
+    let threads = if step.threads > 1 { step.threads.min(run.threads()) } else { 1 };
+    let Some((division, true)) = step.division.zip(Some(threads > 1)) else {
+        return step.kernel.run(inputs, output, &mut lock(scratch.first().ok_or_else(misplaced)?));
+    };
+    let parts = Parts::new(output, division, threads);
+    let failure = Mutex::new(None);
+    run.share(threads, &|index| {
+        let work = || {
+            let mut scratch = lock(scratch.get(index).ok_or_else(misplaced)?);
+            while let Some(part) = parts.next(index) {
+                step.kernel.run(inputs, part, &mut scratch)?;
+            }
+            Ok(())
+        };
+        if let Err(error) = work() {
+            *lock(&failure) = Some(error);
+        }
+    });
+    failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+/// Locks what no thread holds while it panics, or what is overwritten before it is read.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Session for NativeSession {
@@ -122,7 +159,7 @@ impl Session for NativeSession {
     fn resize_input(&mut self, index: usize, shape: &[usize]) -> Result<(), BackendError> {
         let Some(shapes) = resized_shapes(&self.inputs, index, shape)? else { return Ok(()) };
         let plan = Plan::new(&self.graph, &shapes, self.isa)?;
-        *self = Self::new(self.graph.clone(), Arc::new(plan), self.isa);
+        *self = Self::new(self.graph.clone(), Arc::new(plan), self.isa, self.pool.clone());
         Ok(())
     }
 
@@ -136,9 +173,11 @@ impl Session for NativeSession {
         for (index, view) in inputs.iter().enumerate() {
             self.fill(index, view)?;
         }
+        let run = self.pool.begin();
         for step in &self.plan.steps {
-            run_step(step, &mut self.slots, &mut self.scratch)?;
+            run_step(step, &mut self.slots, &self.scratch, &run)?;
         }
+        drop(run);
         for (index, view) in outputs.iter_mut().enumerate() {
             self.read(index, view)?;
         }

@@ -65,6 +65,11 @@ pub(crate) enum Isa {
 }
 
 impl Isa {
+    /// Whether there are no vectors.
+    pub(crate) fn is_scalar(self) -> bool {
+        matches!(self, Self::Scalar)
+    }
+
     /// The proof, if the processor has the level.
     pub(crate) fn new(level: SimdLevel) -> Option<Self> {
         match level {

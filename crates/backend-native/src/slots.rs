@@ -98,25 +98,69 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// The output of one step.
+/// What a kernel writes: the output of one step, or the part of it that it is handed.
 #[derive(Debug)]
-pub(crate) enum Output<'a> {
+pub(crate) struct Output<'a> {
+    pub(crate) elements: Elements<'a>,
+    first: usize,
+}
+
+/// The elements of an output.
+#[derive(Debug)]
+pub(crate) enum Elements<'a> {
     Float32(&'a mut [f32]),
     Bytes(&'a mut [u8]),
 }
 
 impl<'a> Output<'a> {
-    pub(crate) fn float32(self) -> Result<&'a mut [f32], BackendError> {
-        match self {
-            Self::Float32(values) => Ok(values),
-            Self::Bytes(_) => Err(misplaced()),
+    /// A whole output.
+    pub(crate) fn whole(elements: Elements<'a>) -> Self {
+        Self { elements, first: 0 }
+    }
+
+    /// Where in the whole output the part begins.
+    pub(crate) fn first(&self) -> usize {
+        self.first
+    }
+
+    /// The number of elements.
+    pub(crate) fn len(&self) -> usize {
+        match &self.elements {
+            Elements::Float32(values) => values.len(),
+            Elements::Bytes(values) => values.len(),
         }
     }
 
+    /// The parts before and from element `place`, counted from this part's first.
+    pub(crate) fn split_at(self, place: usize) -> (Self, Self) {
+        let place = place.min(self.len());
+        let (front, back) = match self.elements {
+            Elements::Float32(values) => {
+                let (front, back) = values.split_at_mut(place);
+                (Elements::Float32(front), Elements::Float32(back))
+            }
+            Elements::Bytes(values) => {
+                let (front, back) = values.split_at_mut(place);
+                (Elements::Bytes(front), Elements::Bytes(back))
+            }
+        };
+        let first = self.first;
+        (Self { elements: front, first }, Self { elements: back, first: first + place })
+    }
+
+    /// The elements, which must be floats.
+    pub(crate) fn float32(self) -> Result<&'a mut [f32], BackendError> {
+        match self.elements {
+            Elements::Float32(values) => Ok(values),
+            Elements::Bytes(_) => Err(misplaced()),
+        }
+    }
+
+    /// The elements, which must be bytes.
     pub(crate) fn bytes(self) -> Result<&'a mut [u8], BackendError> {
-        match self {
-            Self::Bytes(values) => Ok(values),
-            Self::Float32(_) => Err(misplaced()),
+        match self.elements {
+            Elements::Bytes(values) => Ok(values),
+            Elements::Float32(_) => Err(misplaced()),
         }
     }
 }

@@ -9,7 +9,7 @@ mod scalar;
 pub(crate) use scalar::add_products;
 
 use crate::kernels::requantize::OutputRange;
-use crate::ops::window::Axis;
+use crate::ops::window::{Axis, bands};
 use crate::simd::Isa;
 
 /// Batch, rows and columns of a depthwise convolution with its channels.
@@ -36,6 +36,39 @@ impl DepthwiseGeometry {
     /// Elements of one output image.
     pub(crate) fn result_elements(&self) -> usize {
         self.rows.output * self.columns.output * self.output_channels()
+    }
+
+    /// Output elements that are computed together: a row.
+    pub(crate) fn grain(&self) -> usize {
+        self.columns.output * self.output_channels()
+    }
+
+    /// Products of the whole output.
+    pub(crate) fn multiply_adds(&self) -> u64 {
+        let products = self.batch.saturating_mul(self.result_elements());
+        let taps = self.rows.window * self.columns.window;
+        u64::try_from(products.saturating_mul(taps)).unwrap_or(u64::MAX)
+    }
+
+    /// Takes the part of the output from element `first` on apart and calls
+    /// `convolve(geometry, input elements, output elements)` for each image, of one image each.
+    pub(crate) fn for_each_band<T, R>(
+        &self,
+        input: &[T],
+        first: usize,
+        output: &mut [R],
+        mut convolve: impl FnMut(&Self, &[T], &mut [R]),
+    ) {
+        let (row, input_row) = (self.grain(), self.columns.input * self.input_channels);
+        let mut rest = output;
+        for (image, rows) in bands(first, rest.len(), self.rows.output, row) {
+            let (results, others) = rest.split_at_mut(rows.len() * row);
+            let (first_row, rows) = self.rows.band(rows);
+            let band = Self { batch: 1, rows, ..*self };
+            let from = (image * self.rows.input + first_row) * input_row;
+            convolve(&band, &input[from..from + band.image_elements()], results);
+            rest = others;
+        }
     }
 
     /// For every output pixel: starts its sums, adds every tap inside the input, finishes it.
@@ -153,7 +186,12 @@ impl DepthwiseBytes {
         }
     }
 
-    /// Convolves all images of the batch.
+    /// The geometry of the whole output.
+    pub(crate) fn geometry(&self) -> &DepthwiseGeometry {
+        &self.geometry
+    }
+
+    /// Computes the part of the output from element `first` on, in whole rows.
     #[cfg_attr(
         not(target_arch = "x86_64"),
         allow(unused_variables, reason = "only vector kernels lay rows out")
@@ -161,23 +199,27 @@ impl DepthwiseBytes {
     pub(crate) fn run(
         &self,
         input: &[u8],
+        first: usize,
         output: &mut [u8],
         scratch_bytes: &mut [u8],
         scratch_int32: &mut [i32],
     ) {
-        match &self.packed {
-            Packed::Scalar(weights) => {
-                weights.run(&self.geometry, self.zero_point, input, output, scratch_int32);
+        let zero_point = self.zero_point;
+        self.geometry.for_each_band(input, first, output, |geometry, input, output| {
+            match &self.packed {
+                Packed::Scalar(weights) => {
+                    weights.run(geometry, zero_point, input, output, scratch_int32);
+                }
+                #[cfg(target_arch = "x86_64")]
+                Packed::Avx2(token, weights) => {
+                    weights.run(*token, geometry, zero_point, input, output);
+                }
+                #[cfg(target_arch = "x86_64")]
+                Packed::Avx512(token, weights) => {
+                    weights.run(*token, geometry, zero_point, input, output, scratch_bytes);
+                }
             }
-            #[cfg(target_arch = "x86_64")]
-            Packed::Avx2(token, weights) => {
-                weights.run(*token, &self.geometry, self.zero_point, input, output);
-            }
-            #[cfg(target_arch = "x86_64")]
-            Packed::Avx512(token, weights) => {
-                weights.run(*token, &self.geometry, self.zero_point, input, output, scratch_bytes);
-            }
-        }
+        });
     }
 }
 
@@ -250,7 +292,7 @@ mod tests {
                                 let mut output = vec![0; 2 * geometry.result_elements()];
                                 let mut bytes = vec![9; kernel.scratch_bytes()];
                                 let mut int32 = vec![9; kernel.scratch_int32()];
-                                kernel.run(&input, &mut output, &mut bytes, &mut int32);
+                                kernel.run(&input, 0, &mut output, &mut bytes, &mut int32);
                                 output
                             };
                             assert!(

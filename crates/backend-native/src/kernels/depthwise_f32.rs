@@ -37,27 +37,40 @@ impl DepthwiseFloats {
         self.geometry.output_channels()
     }
 
-    /// Convolves all images of the batch.
-    pub(crate) fn run(&self, input: &[f32], output: &mut [f32], scratch: &mut [f32]) {
-        match self.isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2(token) if x86_64::avx2::takes(&self.geometry) => {
-                x86_64::avx2::run(token, self, input, output);
-            }
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni(token) if x86_64::avx512::takes(&self.geometry) => {
-                x86_64::avx512::run(token, self, input, output);
-            }
-            _ => self.run_scalar(input, output, scratch),
-        }
+    /// The geometry of the whole output.
+    pub(crate) fn geometry(&self) -> &DepthwiseGeometry {
+        &self.geometry
     }
 
-    fn run_scalar(&self, input: &[f32], output: &mut [f32], scratch: &mut [f32]) {
-        let channels = self.geometry.output_channels();
-        let multiplier = self.geometry.multiplier;
+    /// Computes the part of the output from element `first` on, in whole rows.
+    pub(crate) fn run(&self, input: &[f32], first: usize, output: &mut [f32], scratch: &mut [f32]) {
+        self.geometry.for_each_band(input, first, output, |geometry, input, output| {
+            match self.isa {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2(token) if x86_64::avx2::takes(geometry) => {
+                    x86_64::avx2::run(token, self, geometry, input, output);
+                }
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512Vnni(token) if x86_64::avx512::takes(geometry) => {
+                    x86_64::avx512::run(token, self, geometry, input, output);
+                }
+                _ => self.run_scalar(geometry, input, output, scratch),
+            }
+        });
+    }
+
+    fn run_scalar(
+        &self,
+        geometry: &DepthwiseGeometry,
+        input: &[f32],
+        output: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let channels = geometry.output_channels();
+        let multiplier = geometry.multiplier;
         let sums = &mut scratch[..channels];
         let (least, largest) = self.range;
-        self.geometry.for_each_pixel(input, &self.weights, |tap| match tap {
+        geometry.for_each_pixel(input, &self.weights, |tap| match tap {
             Tap::Start => sums.copy_from_slice(&self.bias),
             Tap::Add { values, weights } if multiplier == 1 => {
                 for ((sum, value), weight) in sums.iter_mut().zip(values).zip(weights) {
@@ -128,7 +141,7 @@ mod tests {
                                     DepthwiseFloats::new(isa, geometry, &weights, &bias, range);
                                 let mut output = vec![0.0; 2 * geometry.result_elements()];
                                 let mut scratch = vec![9.0; kernel.scratch_float32()];
-                                kernel.run(&input, &mut output, &mut scratch);
+                                kernel.run(&input, 0, &mut output, &mut scratch);
                                 output
                             };
                             let worst = run(Isa::new(level).unwrap())

@@ -5,7 +5,7 @@ use image_embedder_backend::BackendError;
 use crate::graph::{Element, Tensor};
 use crate::operator::Activation;
 use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32};
-use crate::slots::{Inputs, Output, Scratch};
+use crate::slots::{Elements, Inputs, Output, Scratch};
 
 pub(crate) fn lower(
     operands: &Operands<'_>,
@@ -144,9 +144,11 @@ impl Kernel for Concatenation {
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        match output {
-            Output::Float32(output) => self.copy(output, |index| inputs.float32(index), |_, _| {}),
-            Output::Bytes(output) => self.copy(
+        match output.elements {
+            Elements::Float32(output) => {
+                self.copy(output, |index| inputs.float32(index), |_, _| {})
+            }
+            Elements::Bytes(output) => self.copy(
                 output,
                 |index| inputs.bytes(index),
                 |index, results| {

@@ -1,5 +1,7 @@
 //! `CONV_2D`: every output channel sees every input channel.
 
+use std::ops::Range;
+
 use image_embedder_backend::BackendError;
 
 use crate::graph::{Data, Element};
@@ -9,7 +11,7 @@ use crate::kernels::matrix_f32::FloatMatrix;
 use crate::kernels::panels::Rows;
 use crate::kernels::requantize::OutputRange;
 use crate::operator::{Activation, Convolution};
-use crate::ops::window::Axis;
+use crate::ops::window::{Axis, bands};
 use crate::ops::{Kernel, Lowered, Operands, both_bytes};
 use crate::slots::{Inputs, Output, Scratch, ScratchSizes};
 
@@ -32,6 +34,47 @@ impl Geometry {
     /// Input elements under one window.
     fn depth(&self) -> usize {
         self.rows.window * self.columns.window * self.input_channels
+    }
+
+    /// The geometry of some output rows of one image, and the first input element that it has.
+    fn band(&self, image: usize, rows: Range<usize>) -> (usize, Self) {
+        let (first, rows) = self.rows.band(rows);
+        let row = self.columns.input * self.input_channels;
+        ((image * self.rows.input + first) * row, Self { batch: 1, rows, ..*self })
+    }
+
+    /// Elements of an output row.
+    fn output_row(&self) -> usize {
+        self.columns.output * self.output_channels
+    }
+
+    /// Output elements that are computed together: rows of pixels, or as many pixels as products
+    /// take at a time where each window is one pixel.
+    fn grain(&self) -> usize {
+        if self.is_pointwise() { POINTWISE_ROWS * self.output_channels } else { self.output_row() }
+    }
+
+    /// The bands of the part of the output from element `first` on, of `len` elements: for each
+    /// its geometry, its first input element, and its output elements counted from `first`.
+    fn parts(
+        &self,
+        first: usize,
+        len: usize,
+    ) -> impl Iterator<Item = (Self, usize, Range<usize>)> + use<> {
+        let geometry = *self;
+        let row = geometry.output_row();
+        bands(first, len, geometry.rows.output, row).map(move |(image, rows)| {
+            let from = (image * geometry.rows.output + rows.start) * row - first;
+            let to = from + rows.len() * row;
+            let (input, band) = geometry.band(image, rows);
+            (band, input, from..to)
+        })
+    }
+
+    /// Products of the whole output.
+    fn multiply_adds(&self) -> u64 {
+        let products = self.pixels().saturating_mul(self.depth());
+        u64::try_from(products.saturating_mul(self.output_channels)).unwrap_or(u64::MAX)
     }
 
     /// Whether each window is one input pixel, in order.
@@ -275,6 +318,10 @@ impl Requantization {
     }
 }
 
+/// How many rows of a product are computed together in parts: a whole number of tiles of every
+/// instruction set.
+const POINTWISE_ROWS: usize = 12;
+
 /// A convolution of floats.
 #[derive(Debug)]
 struct FloatConvolution {
@@ -288,25 +335,36 @@ impl Kernel for FloatConvolution {
         ScratchSizes { float32: rows * self.geometry.depth(), ..ScratchSizes::default() }
     }
 
+    fn grain(&self) -> Option<usize> {
+        Some(self.geometry.grain())
+    }
+
+    fn multiply_adds(&self) -> u64 {
+        self.geometry.multiply_adds()
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
+        let first = output.first();
         let (input, output) = (inputs.float32(0)?, output.float32()?);
-        let stride = self.geometry.depth();
+        let (stride, channels) = (self.geometry.depth(), self.geometry.output_channels);
         if self.geometry.is_pointwise() {
-            let count = self.geometry.pixels();
-            self.weights.multiply(Rows { values: input, stride, count }, output);
+            let (values, count) = (&input[first / channels * stride..], output.len() / channels);
+            self.weights.multiply(Rows { values, stride, count }, output);
             return Ok(());
         }
-        let channels = self.geometry.output_channels;
         let windows = &mut scratch.float32[..];
-        lay_out_windows(&self.geometry, input, 0.0, windows, stride, |values, count, first| {
-            let output = &mut output[first * channels..][..count * channels];
-            self.weights.multiply(Rows { values, stride, count }, output);
-        });
+        for (band, from, results) in self.geometry.parts(first, output.len()) {
+            let output = &mut output[results];
+            lay_out_windows(&band, &input[from..], 0.0, windows, stride, |values, count, first| {
+                let output = &mut output[first * channels..][..count * channels];
+                self.weights.multiply(Rows { values, stride, count }, output);
+            });
+        }
         Ok(())
     }
 }
@@ -336,24 +394,35 @@ impl ByteWindows {
         if self.are_the_input() { 0 } else { WINDOW_ROWS * self.row_len() }
     }
 
-    /// Hands the windows of all pixels to `multiply(rows, first pixel)` in parts; what lies
-    /// outside the input is the zero point.
+    /// Hands the windows of the part of the output from element `first` on, of `len` elements, to
+    /// `multiply(rows, first pixel of the part)` in turn; what lies outside the input is the zero
+    /// point.
     fn for_each_part(
         &self,
         input: &[u8],
         zero_point: u8,
+        (first, len): (usize, usize),
         scratch: &mut [u8],
         mut multiply: impl FnMut(Rows<'_, u8>, usize),
     ) {
-        let stride = self.row_len();
+        let (stride, channels) = (self.row_len(), self.geometry.output_channels);
         if self.are_the_input() {
-            multiply(Rows { values: input, stride, count: self.geometry.pixels() }, 0);
+            let (values, count) = (&input[first / channels * stride..], len / channels);
+            multiply(Rows { values, stride, count }, 0);
             return;
         }
-        let geometry = &self.geometry;
-        lay_out_windows(geometry, input, zero_point, scratch, stride, |bytes, count, first| {
-            multiply(Rows { values: bytes, stride, count }, first);
-        });
+        for (band, from, results) in self.geometry.parts(first, len) {
+            let start = results.start / channels;
+            let input = &input[from..];
+            lay_out_windows(&band, input, zero_point, scratch, stride, |values, count, first| {
+                multiply(Rows { values, stride, count }, start + first);
+            });
+        }
+    }
+
+    /// Output elements that are computed together.
+    fn grain(&self) -> usize {
+        if self.are_the_input() { self.geometry.grain() } else { self.geometry.output_row() }
     }
 }
 
@@ -433,17 +502,27 @@ impl Kernel for QuantizedConvolution {
         ScratchSizes { bytes: self.windows.scratch(), ..ScratchSizes::default() }
     }
 
+    fn grain(&self) -> Option<usize> {
+        Some(self.windows.grain())
+    }
+
+    fn multiply_adds(&self) -> u64 {
+        self.windows.geometry.multiply_adds()
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
+        let first = output.first();
         let (input, output) = (inputs.bytes(0)?, output.bytes()?);
         let channels = self.windows.geometry.output_channels;
         self.windows.for_each_part(
             input,
             self.input_zero_point,
+            (first, output.len()),
             &mut scratch.bytes,
             |rows, first| {
                 let output = &mut output[first * channels..][..rows.count * channels];
@@ -492,7 +571,8 @@ impl Kernel for DynamicRangeConvolution {
         for (image, output) in images.zip(results) {
             let (scale, zero_point) = quantize_as_xnnpack(image, bytes);
             // A zero point of bytes is a byte.
-            self.windows.for_each_part(bytes, zero_point as u8, windows, |rows, first| {
+            let part = (0, output.len());
+            self.windows.for_each_part(bytes, zero_point as u8, part, windows, |rows, first| {
                 let output = &mut output[first * channels..][..rows.count * channels];
                 self.weights.multiply_to_floats(rows, (scale, zero_point), &self.end, output);
             });

@@ -100,13 +100,23 @@ impl Kernel for FloatDepthwiseConvolution {
         ScratchSizes { float32: self.convolution.scratch_float32(), ..ScratchSizes::default() }
     }
 
+    fn grain(&self) -> Option<usize> {
+        Some(self.convolution.geometry().grain())
+    }
+
+    fn multiply_adds(&self) -> u64 {
+        self.convolution.geometry().multiply_adds()
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        self.convolution.run(inputs.float32(0)?, output.float32()?, &mut scratch.float32);
+        let first = output.first();
+        let (input, output) = (inputs.float32(0)?, output.float32()?);
+        self.convolution.run(input, first, output, &mut scratch.float32);
         Ok(())
     }
 }
@@ -126,14 +136,23 @@ impl Kernel for QuantizedDepthwiseConvolution {
         }
     }
 
+    fn grain(&self) -> Option<usize> {
+        Some(self.convolution.geometry().grain())
+    }
+
+    fn multiply_adds(&self) -> u64 {
+        self.convolution.geometry().multiply_adds()
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
+        let first = output.first();
         let (input, output) = (inputs.bytes(0)?, output.bytes()?);
-        self.convolution.run(input, output, &mut scratch.bytes, &mut scratch.int32);
+        self.convolution.run(input, first, output, &mut scratch.bytes, &mut scratch.int32);
         Ok(())
     }
 }
@@ -157,6 +176,10 @@ impl Kernel for DynamicRangeDepthwiseConvolution {
             int32: self.geometry.output_channels(),
             ..ScratchSizes::default()
         }
+    }
+
+    fn multiply_adds(&self) -> u64 {
+        self.geometry.multiply_adds()
     }
 
     fn run(

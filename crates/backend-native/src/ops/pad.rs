@@ -5,7 +5,7 @@ use image_embedder_backend::BackendError;
 use crate::graph::{Data, checked_element_count};
 use crate::ops::selection::{lower_selection, strides};
 use crate::ops::{Kernel, Lowered, Operands};
-use crate::slots::{Inputs, Output, Scratch};
+use crate::slots::{Elements, Inputs, Output, Scratch};
 
 /// How many elements come before and after each dimension.
 fn margins(operands: &Operands<'_>) -> Result<Vec<[usize; 2]>, BackendError> {
@@ -141,11 +141,11 @@ impl Kernel for Pad {
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        match output {
-            Output::Float32(output) => {
+        match output.elements {
+            Elements::Float32(output) => {
                 pad(&self.dimensions, inputs.float32(0)?, output, self.float32);
             }
-            Output::Bytes(output) => pad(&self.dimensions, inputs.bytes(0)?, output, self.byte),
+            Elements::Bytes(output) => pad(&self.dimensions, inputs.bytes(0)?, output, self.byte),
         }
         Ok(())
     }

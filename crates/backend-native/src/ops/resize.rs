@@ -5,7 +5,7 @@ use image_embedder_backend::BackendError;
 use crate::operator::Alignment;
 use crate::ops::selection::{every, lower_selection};
 use crate::ops::{Kernel, Lowered, Operands, both_float32};
-use crate::slots::{Inputs, Output, Scratch};
+use crate::slots::{Elements, Inputs, Output, Scratch};
 
 /// The new height and width, above zero as the old ones are.
 fn new_size(operands: &Operands<'_>) -> Result<[usize; 2], BackendError> {
@@ -152,8 +152,8 @@ impl Kernel for ResizeBilinear {
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        match output {
-            Output::Float32(output) => {
+        match output.elements {
+            Elements::Float32(output) => {
                 let mix =
                     |[a, b, c, d]: [&[f32]; 4], across: f32, down: f32, result: &mut [f32]| {
                         let pairs = a.iter().zip(b).zip(c.iter().zip(d));
@@ -165,7 +165,7 @@ impl Kernel for ResizeBilinear {
                     };
                 self.each(inputs.float32(0)?, output, mix);
             }
-            Output::Bytes(output) => self.each(inputs.bytes(0)?, output, mix_bytes),
+            Elements::Bytes(output) => self.each(inputs.bytes(0)?, output, mix_bytes),
         }
         Ok(())
     }

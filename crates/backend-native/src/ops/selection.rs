@@ -3,7 +3,7 @@
 use image_embedder_backend::BackendError;
 
 use crate::ops::{Kernel, Lowered, Operands};
-use crate::slots::{Inputs, Output, Scratch};
+use crate::slots::{Elements, Inputs, Output, Scratch};
 
 /// For every output dimension, which places along it the output takes.
 ///
@@ -88,9 +88,9 @@ impl Kernel for Selection {
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        match output {
-            Output::Float32(output) => self.copy(inputs.float32(0)?, output),
-            Output::Bytes(output) => self.copy(inputs.bytes(0)?, output),
+        match output.elements {
+            Elements::Float32(output) => self.copy(inputs.float32(0)?, output),
+            Elements::Bytes(output) => self.copy(inputs.bytes(0)?, output),
         }
         Ok(())
     }

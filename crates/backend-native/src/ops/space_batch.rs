@@ -4,7 +4,7 @@
 use image_embedder_backend::BackendError;
 
 use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32};
-use crate::slots::{Inputs, Output, Scratch};
+use crate::slots::{Elements, Inputs, Output, Scratch};
 
 /// Reads a block shape (two sizes above zero) and two pairs of margins.
 fn block_and_margins(
@@ -158,9 +158,9 @@ impl Kernel for Blocks {
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        match output {
-            Output::Float32(output) => self.copy(inputs.float32(0)?, output, 0.0),
-            Output::Bytes(output) => self.copy(inputs.bytes(0)?, output, self.zero),
+        match output.elements {
+            Elements::Float32(output) => self.copy(inputs.float32(0)?, output, 0.0),
+            Elements::Bytes(output) => self.copy(inputs.bytes(0)?, output, self.zero),
         }
         Ok(())
     }

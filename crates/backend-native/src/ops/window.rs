@@ -65,6 +65,35 @@ impl Axis {
             (self.input + self.padding).checked_sub(span).map_or(0, |last| last / self.stride + 1);
         start..end.clamp(start, self.output)
     }
+
+    /// The axis of some of the positions alone, and the first input element that it has.
+    pub(crate) fn band(&self, positions: std::ops::Range<usize>) -> (usize, Self) {
+        let start = positions.start * self.stride;
+        let first = start.saturating_sub(self.padding).min(self.input);
+        let padding = self.padding.saturating_sub(start);
+        (first, Self { input: self.input - first, output: positions.len(), padding, ..*self })
+    }
+}
+
+/// The rows of images that a part of an output has, one range for each image: for a part of `len`
+/// elements from `first` on, of images of `rows` rows of `row_len` elements.
+pub(crate) fn bands(
+    first: usize,
+    len: usize,
+    rows: usize,
+    row_len: usize,
+) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> {
+    let row_len = row_len.max(1);
+    let (mut next, end) = (first / row_len, (first + len) / row_len);
+    std::iter::from_fn(move || {
+        if next >= end || rows == 0 {
+            return None;
+        }
+        let (image, row) = (next / rows, next % rows);
+        let last = rows.min(row + end - next);
+        next += last - row;
+        Some((image, row..last))
+    })
 }
 
 #[cfg(test)]
@@ -102,6 +131,41 @@ mod tests {
             }
         }
         assert!(cases > 1000, "only {cases} cases ran");
+    }
+
+    #[test]
+    fn bands_have_the_sources_of_the_whole() {
+        let mut cases = 0;
+        for padding in [Padding::Same, Padding::Valid] {
+            for input in 1..10 {
+                for (window, stride, dilation) in [(1, 1, 1), (1, 3, 1), (3, 1, 2), (5, 2, 1)] {
+                    let Some(axis) = Axis::new(padding, input, window, stride, dilation) else {
+                        continue;
+                    };
+                    for start in 0..axis.output {
+                        let (first, band) = axis.band(start..axis.output);
+                        assert_eq!(band.output, axis.output - start);
+                        for position in start..axis.output {
+                            for tap in 0..window {
+                                let source = band.source(position - start, tap);
+                                let whole = axis.source(position, tap);
+                                assert_eq!(source.map(|index| index + first), whole, "{axis:?}");
+                                cases += 1;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        assert!(cases > 1000, "only {cases} cases ran");
+    }
+
+    #[test]
+    fn parts_fall_into_images() {
+        // Images of three rows of ten elements.
+        let found: Vec<_> = bands(20, 60, 3, 10).collect();
+        assert_eq!(found, [(0, 2..3), (1, 0..3), (2, 0..2)]);
+        assert_eq!(bands(0, 0, 3, 10).count(), 0);
     }
 
     #[test]

@@ -34,26 +34,24 @@ macro_rules! level {
                     && geometry.rows.window * geometry.columns.window <= MAX_TAPS
             }
 
-            /// Convolves all images of the batch.
+            /// Convolves one image.
             pub(in crate::kernels::depthwise_f32) fn run(
                 _token: $Token,
                 task: &DepthwiseFloats,
-                input: &[f32],
-                output: &mut [f32],
+                geometry: &DepthwiseGeometry,
+                image: &[f32],
+                result: &mut [f32],
             ) {
-                let images = input.chunks_exact(task.geometry.image_elements().max(1));
-                let results = output.chunks_exact_mut(task.geometry.result_elements().max(1));
-                let DepthwiseGeometry { rows, columns, input_channels: channels, .. } =
-                    task.geometry;
+                let DepthwiseGeometry { rows, columns, input_channels: channels, .. } = *geometry;
                 let input_rows = BAND / (columns.input * channels).max(1);
                 let band = (input_rows / rows.stride).max(1);
-                for (image, result) in images.zip(results) {
-                    for first in (0..rows.output).step_by(band) {
-                        let band = first..(first + band).min(rows.output);
-                        for channel in (0..channels).step_by(LANES) {
-                            // SAFETY: the token exists only on processors that have the function's
-                            // features.
-                            unsafe { convolve_block(task, image, band.clone(), channel, result) }
+                for first in (0..rows.output).step_by(band) {
+                    let band = first..(first + band).min(rows.output);
+                    for channel in (0..channels).step_by(LANES) {
+                        // SAFETY: the token exists only on processors that have the function's
+                        // features.
+                        unsafe {
+                            convolve_block(task, geometry, image, band.clone(), channel, result);
                         }
                     }
                 }
@@ -77,13 +75,13 @@ macro_rules! level {
             #[target_feature(enable = $feature)]
             fn convolve_block(
                 task: &DepthwiseFloats,
+                geometry: &DepthwiseGeometry,
                 image: &[f32],
                 band: std::ops::Range<usize>,
                 channel: usize,
                 result: &mut [f32],
             ) {
-                let DepthwiseGeometry { rows, columns, input_channels: channels, .. } =
-                    task.geometry;
+                let DepthwiseGeometry { rows, columns, input_channels: channels, .. } = *geometry;
                 let width = LANES.min(channels - channel);
                 let range = ($splat(task.range.0), $splat(task.range.1));
                 let mut weights = [$splat(0.0); MAX_TAPS];
