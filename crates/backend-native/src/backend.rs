@@ -6,7 +6,8 @@ use image_embedder_backend::{Backend, BackendError, CompileOptions, Model, Model
 
 use crate::graph::Graph;
 use crate::model::NativeModel;
-use crate::simd::{Isa, SimdLevel};
+use crate::plan::Target;
+use crate::simd::{Isa, NumericMode, SimdLevel};
 use crate::{NAME, ops};
 
 /// The pure-Rust engine; available everywhere.
@@ -20,19 +21,34 @@ use crate::{NAME, ops};
 #[derive(Clone, Debug, Default)]
 pub struct NativeBackend {
     level: Option<SimdLevel>,
+    numeric_mode: NumericMode,
+    shares_everything: bool,
 }
 
 impl NativeBackend {
     /// The engine with its defaults.
     pub const fn new() -> Self {
-        Self { level: None }
+        Self { level: None, numeric_mode: NumericMode::Strict, shares_everything: false }
     }
 
     /// The engine held to one instruction-set level, for tests and measurements.
     ///
     /// Compiling with it is an error where the processor lacks the level.
     pub const fn with_simd_level(level: SimdLevel) -> Self {
-        Self { level: Some(level) }
+        Self { level: Some(level), ..Self::new() }
+    }
+
+    /// The engine in the given mode.
+    #[must_use]
+    pub const fn numeric_mode(self, numeric_mode: NumericMode) -> Self {
+        Self { numeric_mode, ..self }
+    }
+
+    /// The engine with every step divided between its threads, even where that costs more than it
+    /// gains; for tests.
+    #[must_use]
+    pub const fn share_everything(self) -> Self {
+        Self { shares_everything: true, ..self }
     }
 
     fn isa(&self) -> Result<Isa, BackendError> {
@@ -58,7 +74,10 @@ impl Backend for NativeBackend {
         model: ModelData,
         options: &CompileOptions,
     ) -> Result<Arc<dyn Model>, BackendError> {
-        let isa = self.isa()?;
+        let target = Target {
+            isa: self.isa()?.in_mode(self.numeric_mode),
+            shares_everything: self.shares_everything,
+        };
         let graph = Graph::read(&model)?;
         let unsupported = ops::unsupported(&graph);
         if !unsupported.is_empty() {
@@ -67,6 +86,6 @@ impl Backend for NativeBackend {
                 operators: unsupported,
             });
         }
-        Ok(Arc::new(NativeModel::new(graph, isa, options.num_threads)?))
+        Ok(Arc::new(NativeModel::new(graph, target, options.num_threads)?))
     }
 }

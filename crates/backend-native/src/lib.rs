@@ -10,7 +10,15 @@
 //! bit, on every machine: convolutions accumulate in 32-bit integers and requantise in float32,
 //! additions use XNNPACK's fixed-point multipliers, and the operators that XNNPACK leaves to
 //! TensorFlow Lite follow its builtin kernels. Float results agree to about 1e-6 of the largest
-//! value; sums run in a fixed order, so they are the same on every run.
+//! value. By default ([`NumericMode::Strict`]) they too are the same bytes on every machine: sums
+//! run in a fixed order with fused multiply-additions, and exponentials and their like are the
+//! engine's own. Only the bits of a NaN are the processor's.
+//!
+//! # Threads
+//!
+//! A model has as many threads as it is compiled for. A run that is alone has all of them; runs of
+//! several sessions at a time divide them among themselves. A step is computed in parts where that
+//! takes less time, and results do not depend on the parts.
 //!
 //! # How a model becomes a plan
 //!
@@ -38,7 +46,7 @@ mod slots;
 mod threads;
 
 pub use backend::NativeBackend;
-pub use simd::SimdLevel;
+pub use simd::{NumericMode, SimdLevel};
 
 /// The name by which errors and users know this backend.
 const NAME: &str = "native";

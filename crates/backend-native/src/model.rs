@@ -5,16 +5,15 @@ use std::sync::Arc;
 use image_embedder_backend::{BackendError, Model, Session, TensorSpec};
 
 use crate::graph::Graph;
-use crate::plan::Plan;
+use crate::plan::{Plan, Target};
 use crate::session::NativeSession;
-use crate::simd::Isa;
 use crate::threads::Pool;
 
 /// A graph with the plan for its own input shapes.
 #[derive(Debug)]
 pub(crate) struct NativeModel {
     graph: Arc<Graph>,
-    isa: Isa,
+    target: Target,
     plan: Arc<Plan>,
     pool: Arc<Pool>,
     inputs: Vec<TensorSpec>,
@@ -22,10 +21,10 @@ pub(crate) struct NativeModel {
 }
 
 impl NativeModel {
-    pub(crate) fn new(graph: Graph, isa: Isa, threads: usize) -> Result<Self, BackendError> {
+    pub(crate) fn new(graph: Graph, target: Target, threads: usize) -> Result<Self, BackendError> {
         let shapes: Vec<_> =
             graph.inputs.iter().map(|&index| graph.tensors[index].shape.clone()).collect();
-        let plan = Plan::new(&graph, &shapes, isa)?;
+        let plan = Plan::new(&graph, &shapes, target)?;
         let specs = |ports: &[crate::plan::Port]| {
             ports.iter().map(|port| port.spec.clone()).collect::<Vec<_>>()
         };
@@ -33,7 +32,7 @@ impl NativeModel {
             inputs: specs(&plan.inputs),
             outputs: specs(&plan.outputs),
             graph: Arc::new(graph),
-            isa,
+            target,
             plan: Arc::new(plan),
             pool: Arc::new(Pool::new(threads)),
         })
@@ -51,6 +50,6 @@ impl Model for NativeModel {
 
     fn session(&self) -> Result<Box<dyn Session>, BackendError> {
         let (graph, plan) = (self.graph.clone(), self.plan.clone());
-        Ok(Box::new(NativeSession::new(graph, plan, self.isa, self.pool.clone())))
+        Ok(Box::new(NativeSession::new(graph, plan, self.target, self.pool.clone())))
     }
 }

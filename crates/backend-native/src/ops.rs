@@ -66,6 +66,9 @@ pub(crate) trait Kernel: Debug + Send + Sync {
     ) -> Result<(), BackendError>;
 }
 
+/// The grain of kernels that compute every element by itself.
+pub(crate) const ELEMENTS: usize = 256;
+
 /// What an operator comes to for given input shapes.
 #[derive(Debug)]
 pub(crate) struct Lowered {

@@ -13,6 +13,9 @@ use crate::threads::MAX_THREADS;
 pub(crate) struct Cost(u64);
 
 impl Cost {
+    /// Enough for any number of threads.
+    pub(crate) const BOUNDLESS: Self = Self(u64::MAX);
+
     /// What a part takes at least, so that handing it out costs little beside it.
     const PART: u64 = 2_000;
 

@@ -23,6 +23,14 @@ pub(crate) struct Plan {
     pub(crate) scratch: ScratchSizes,
 }
 
+/// What plans are made for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    pub(crate) isa: Isa,
+    /// Whether steps are divided between threads however little work they are.
+    pub(crate) shares_everything: bool,
+}
+
 /// One kernel with where its operands live.
 #[derive(Debug)]
 pub(crate) struct Step {
@@ -54,7 +62,7 @@ impl Plan {
     pub(crate) fn new(
         graph: &Graph,
         input_shapes: &[Vec<usize>],
-        isa: Isa,
+        target: Target,
     ) -> Result<Self, BackendError> {
         let mut tensors = graph.tensors.clone();
         for (&index, shape) in graph.inputs.iter().zip(input_shapes) {
@@ -73,7 +81,7 @@ impl Plan {
                 return Err(crate::graph::unsupported(&node.name, "unknown options"));
             };
             for (position, &output) in node.outputs.iter().enumerate() {
-                let operands = Operands { node, tensors: &tensors, position, isa };
+                let operands = Operands { node, tensors: &tensors, position, isa: target.isa };
                 let lowered = ops::lower(operator, &operands)?;
                 checked_element_count(&tensors[output].name, &lowered.shape)?;
                 tensors[output].shape = lowered.shape;
@@ -102,7 +110,7 @@ impl Plan {
                 }
             }
         }
-        Layout::new(graph, &tensors, &home, &drafts)?.finish(graph, &tensors, drafts, isa)
+        Layout::new(graph, &tensors, &home, &drafts)?.finish(graph, &tensors, drafts, target)
     }
 }
 
@@ -207,7 +215,7 @@ impl<'a> Layout<'a> {
         graph: &Graph,
         tensors: &[Tensor],
         drafts: Vec<Draft>,
-        isa: Isa,
+        target: Target,
     ) -> Result<Plan, BackendError> {
         let ports = |indices: &[usize]| {
             indices
@@ -229,7 +237,11 @@ impl<'a> Layout<'a> {
                 .chain([&draft.output])
                 .map(count)
                 .fold(0, usize::saturating_add);
-            let cost = Cost::new(&*draft.kernel, elements, isa);
+            let cost = if target.shares_everything {
+                Cost::BOUNDLESS
+            } else {
+                Cost::new(&*draft.kernel, elements, target.isa)
+            };
             let division = draft
                 .kernel
                 .grain()

@@ -10,8 +10,7 @@ use image_embedder_backend::{
 use crate::aligned::AlignedVec;
 use crate::graph::Graph;
 use crate::parts::Parts;
-use crate::plan::{Plan, Port, Step};
-use crate::simd::Isa;
+use crate::plan::{Plan, Port, Step, Target};
 use crate::slots::{Elements, Inputs, Output, Place, Scratch, Slots, misplaced};
 use crate::threads::{Pool, Run};
 
@@ -19,7 +18,7 @@ use crate::threads::{Pool, Run};
 #[derive(Debug)]
 pub(crate) struct NativeSession {
     graph: Arc<Graph>,
-    isa: Isa,
+    target: Target,
     plan: Arc<Plan>,
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
@@ -30,13 +29,13 @@ pub(crate) struct NativeSession {
 }
 
 impl NativeSession {
-    pub(crate) fn new(graph: Arc<Graph>, plan: Arc<Plan>, isa: Isa, pool: Arc<Pool>) -> Self {
+    pub(crate) fn new(graph: Arc<Graph>, plan: Arc<Plan>, target: Target, pool: Arc<Pool>) -> Self {
         // No fewer than there are sessions.
         pool.make_room(Arc::strong_count(&pool));
         let scratch = (0..pool.threads()).map(|_| Mutex::new(Scratch::new(plan.scratch)));
         Self {
             graph,
-            isa,
+            target,
             inputs: plan.inputs.iter().map(|port| port.spec.clone()).collect(),
             outputs: plan.outputs.iter().map(|port| port.spec.clone()).collect(),
             slots: Slots {
@@ -158,8 +157,8 @@ impl Session for NativeSession {
 
     fn resize_input(&mut self, index: usize, shape: &[usize]) -> Result<(), BackendError> {
         let Some(shapes) = resized_shapes(&self.inputs, index, shape)? else { return Ok(()) };
-        let plan = Plan::new(&self.graph, &shapes, self.isa)?;
-        *self = Self::new(self.graph.clone(), Arc::new(plan), self.isa, self.pool.clone());
+        let plan = Plan::new(&self.graph, &shapes, self.target)?;
+        *self = Self::new(self.graph.clone(), Arc::new(plan), self.target, self.pool.clone());
         Ok(())
     }
 

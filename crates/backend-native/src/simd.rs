@@ -7,7 +7,8 @@ use std::fmt;
 
 /// A set of instructions that the engine has kernels for.
 ///
-/// All levels give the same bytes for quantised models.
+/// All levels give the same bytes, for quantised models in either [`NumericMode`] and for float
+/// models in [`NumericMode::Strict`].
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum SimdLevel {
@@ -54,10 +55,49 @@ impl fmt::Display for SimdLevel {
     }
 }
 
+/// How float sums are rounded.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum NumericMode {
+    /// In one fixed order with fused multiply-additions: the same bytes at every [`SimdLevel`], on
+    /// every number of threads and on every machine. Only [`SimdLevel::Scalar`] pays for it, as
+    /// plain instructions have to compose what others have an instruction for.
+    #[default]
+    Strict,
+    /// As is fastest at the level: the same bytes on every run and number of threads, and from one
+    /// level to the next about 1e-6 of the largest value apart.
+    Fast,
+}
+
+impl NumericMode {
+    /// The lower-case name, such as `strict`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Fast => "fast",
+        }
+    }
+}
+
+impl fmt::Display for NumericMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How often a product that is added to a sum is rounded.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Rounding {
+    /// Once, after the addition.
+    Once,
+    /// Before the addition as well.
+    Twice,
+}
+
 /// A level together with the proof that the processor has it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Isa {
-    Scalar,
+    Scalar(Rounding),
     #[cfg(target_arch = "x86_64")]
     Avx2(x86_64::Avx2),
     #[cfg(target_arch = "x86_64")]
@@ -65,15 +105,27 @@ pub(crate) enum Isa {
 }
 
 impl Isa {
+    /// The level without vectors, whose results are those of all levels.
+    #[cfg(test)]
+    pub(crate) const SCALAR: Self = Self::Scalar(Rounding::Once);
+
+    /// The level with kernels for the mode.
+    pub(crate) fn in_mode(self, mode: NumericMode) -> Self {
+        match (self, mode) {
+            (Self::Scalar(_), NumericMode::Fast) => Self::Scalar(Rounding::Twice),
+            (isa, _) => isa,
+        }
+    }
+
     /// Whether there are no vectors.
     pub(crate) fn is_scalar(self) -> bool {
-        matches!(self, Self::Scalar)
+        matches!(self, Self::Scalar(_))
     }
 
     /// The proof, if the processor has the level.
     pub(crate) fn new(level: SimdLevel) -> Option<Self> {
         match level {
-            SimdLevel::Scalar => Some(Self::Scalar),
+            SimdLevel::Scalar => Some(Self::Scalar(Rounding::Once)),
             #[cfg(target_arch = "x86_64")]
             SimdLevel::Avx2 => x86_64::Avx2::new().map(Self::Avx2),
             #[cfg(target_arch = "x86_64")]

@@ -49,7 +49,7 @@ const RULES: [Rule; 15] = [
     Rule {
         folder: "crates/backend-native",
         inside: &["backend", "schema"],
-        outside: &["half"],
+        outside: &["half", "libm"],
         inside_tests: &["test-support", "backend-tflite"],
     },
     Rule {

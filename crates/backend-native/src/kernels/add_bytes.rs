@@ -59,7 +59,7 @@ impl AddBytes {
             Isa::Avx2(token) => avx2::add(token, self, a, b, output),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(token) => avx512::add(token, self, a, b, output),
-            Isa::Scalar => self.add_scalar(a, b, output),
+            Isa::Scalar(_) => self.add_scalar(a, b, output),
         }
     }
 

@@ -84,12 +84,13 @@ impl DepthwiseGeometry {
             for row in 0..self.rows.output {
                 for column in 0..self.columns.output {
                     accumulate(Tap::Start);
-                    for row_tap in self.rows.inside(row) {
-                        let Some(y) = self.rows.source(row, row_tap) else {
+                    // XNNPACK's order of taps, column by column, so that floats round alike.
+                    for column_tap in self.columns.inside(column) {
+                        let Some(x) = self.columns.source(column, column_tap) else {
                             continue;
                         };
-                        for column_tap in self.columns.inside(column) {
-                            let Some(x) = self.columns.source(column, column_tap) else {
+                        for row_tap in self.rows.inside(row) {
+                            let Some(y) = self.rows.source(row, row_tap) else {
                                 continue;
                             };
                             let from = ((image * self.rows.input + y) * self.columns.input + x)
@@ -296,7 +297,7 @@ mod tests {
                                 output
                             };
                             assert!(
-                                run(isa) == run(Isa::Scalar),
+                                run(isa) == run(Isa::SCALAR),
                                 "{level} window {window} stride {stride} channels {channels} \
                                  {height} x {width}"
                             );

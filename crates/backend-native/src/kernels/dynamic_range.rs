@@ -1,5 +1,6 @@
 //! Quantisation of float activations at run time, for models with 8-bit weights only.
 
+use crate::kernels::comparison::{maximum, minimum};
 use crate::kernels::requantize::round_ties_even;
 
 /// Quantises floats to bytes over their own range as XNNPACK does before convolutions and fully
@@ -14,8 +15,8 @@ use crate::kernels::requantize::round_ties_even;
 /// All in float32. Source of the formula: XNNPACK, `xnn_f32_qd8_asymmetric_quantization_params`
 /// and `f32-qs8-vcvt`.
 pub(crate) fn quantize_as_xnnpack(values: &[f32], bytes: &mut [u8]) -> (f32, i32) {
-    let least = values.iter().copied().fold(0.0, f32::min);
-    let largest = values.iter().copied().fold(0.0, f32::max);
+    let least = values.iter().copied().fold(0.0, |least, value| minimum(value, least));
+    let largest = values.iter().copied().fold(0.0, |most, value| maximum(value, most));
     let factor = if least == largest { 1.0 } else { 255.0 / (largest - least) };
     let (low, high) = (least * factor, largest * factor);
     let zero_point =
@@ -46,8 +47,8 @@ pub(crate) fn quantize_as_xnnpack(values: &[f32], bytes: &mut [u8]) -> (f32, i32
 pub(crate) fn quantize_as_tflite(values: &[f32], bytes: &mut [u8]) -> (f32, i32) {
     const LEAST: f64 = -128.0;
     const LARGEST: f64 = 127.0;
-    let least = f64::from(values.iter().copied().fold(0.0, f32::min));
-    let largest = f64::from(values.iter().copied().fold(0.0, f32::max));
+    let least = f64::from(values.iter().copied().fold(0.0, |least, value| minimum(value, least)));
+    let largest = f64::from(values.iter().copied().fold(0.0, |most, value| maximum(value, most)));
     if least == largest {
         bytes.fill(128);
         return (1.0, 128);

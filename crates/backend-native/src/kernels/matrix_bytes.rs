@@ -7,6 +7,7 @@ mod avx2;
 mod avx512;
 mod scalar;
 
+use crate::kernels::comparison::clamp;
 use crate::kernels::panels::Rows;
 use crate::kernels::requantize::OutputRange;
 use crate::simd::Isa;
@@ -138,7 +139,7 @@ impl ByteMatrix {
             Packed::Scalar(weights) => weights.multiply(rows, |row, column, sum| {
                 let sum = sum.wrapping_sub(zero_point.wrapping_mul(end.column_sums[column]));
                 let value = sum as f32 * (scale * end.scales[column]) + end.bias[column];
-                output[row * self.columns + column] = value.max(end.range.0).min(end.range.1);
+                output[row * self.columns + column] = clamp(value, end.range);
             }),
             #[cfg(target_arch = "x86_64")]
             Packed::Avx2(token, weights) => {
@@ -199,7 +200,7 @@ mod tests {
                                 (bytes, floats)
                             };
                             assert!(
-                                run(isa) == run(Isa::Scalar),
+                                run(isa) == run(Isa::SCALAR),
                                 "{level} depth {depth} columns {columns} count {count}"
                             );
                             cases += 1;

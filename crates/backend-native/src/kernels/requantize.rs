@@ -105,12 +105,11 @@ pub(crate) fn quantize_multiplier(factor: f64) -> (i32, i32) {
     if factor <= 0.0 || !factor.is_finite() {
         return (0, 0);
     }
-    let mut shift = factor.log2().floor() as i32 + 1;
-    let mut fraction = factor / f64::from(shift).exp2();
-    if fraction >= 1.0 {
-        fraction /= 2.0;
-        shift += 1;
-    }
+    // The fraction from one half to one, and the power of two before it. What is too small to be
+    // written so is too small to matter.
+    let exponent = (factor.to_bits() >> 52) as i32;
+    let fraction = f64::from_bits(factor.to_bits() & ((1 << 52) - 1) | 1022 << 52);
+    let mut shift = exponent - 1022;
     let mut multiplier = (fraction * f64::from(1u32 << 31)).round() as i64;
     if multiplier == 1 << 31 {
         multiplier /= 2;

@@ -4,6 +4,8 @@
 use image_embedder_backend::BackendError;
 
 use crate::kernels::add_bytes::AddBytes;
+use crate::kernels::comparison::{clamp, maximum, minimum};
+use crate::kernels::elementary;
 use crate::kernels::requantize::{
     OutputRange, multiply_by_quantized_multiplier, quantize_multiplier,
 };
@@ -108,24 +110,28 @@ struct FloatBinary {
 }
 
 impl Kernel for FloatBinary {
+    fn grain(&self) -> Option<usize> {
+        Some(self.broadcast.grain())
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (a, b, output) = (inputs.float32(0)?, inputs.float32(1)?, output.float32()?);
-        let (least, largest) = self.range;
-        let clamp = move |value: f32| value.max(least).min(largest);
+        let (a, b) = (inputs.float32(0)?, inputs.float32(1)?);
+        let output = (output.first(), output.float32()?);
+        let clamp = |value: f32| clamp(value, self.range);
         let broadcast = &self.broadcast;
         match self.function {
             Binary::Add => broadcast.run(a, b, output, |a, b| clamp(a + b)),
             Binary::Div => broadcast.run(a, b, output, |a, b| clamp(a / b)),
             Binary::FloorDiv => broadcast.run(a, b, output, |a: f32, b: f32| (a / b).floor()),
-            Binary::Maximum => broadcast.run(a, b, output, |a: f32, b: f32| a.max(b)),
-            Binary::Minimum => broadcast.run(a, b, output, |a: f32, b: f32| a.min(b)),
+            Binary::Maximum => broadcast.run(a, b, output, maximum),
+            Binary::Minimum => broadcast.run(a, b, output, minimum),
             Binary::Mul => broadcast.run(a, b, output, |a, b| clamp(a * b)),
-            Binary::Pow => broadcast.run(a, b, output, |a: f32, b: f32| a.powf(b)),
+            Binary::Pow => broadcast.run(a, b, output, elementary::pow),
             Binary::SquaredDifference => broadcast.run(a, b, output, |a: f32, b: f32| {
                 let difference = a - b;
                 difference * difference
@@ -144,13 +150,18 @@ struct ByteExtreme {
 }
 
 impl Kernel for ByteExtreme {
+    fn grain(&self) -> Option<usize> {
+        Some(self.broadcast.grain())
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (a, b, output) = (inputs.bytes(0)?, inputs.bytes(1)?, output.bytes()?);
+        let (a, b) = (inputs.bytes(0)?, inputs.bytes(1)?);
+        let output = (output.first(), output.bytes()?);
         if self.is_maximum {
             self.broadcast.run(a, b, output, u8::max);
         } else {
@@ -201,13 +212,18 @@ impl ByteSum {
 }
 
 impl Kernel for ByteSum {
+    fn grain(&self) -> Option<usize> {
+        Some(self.broadcast.grain())
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (a, b, output) = (inputs.bytes(0)?, inputs.bytes(1)?, output.bytes()?);
+        let (a, b) = (inputs.bytes(0)?, inputs.bytes(1)?);
+        let output = (output.first(), output.bytes()?);
         self.broadcast.for_each_run(a, b, output, |a, b, results| self.add(a, b, results));
         Ok(())
     }
@@ -276,13 +292,18 @@ struct ByteShiftedSum {
 }
 
 impl Kernel for ByteShiftedSum {
+    fn grain(&self) -> Option<usize> {
+        Some(self.broadcast.grain())
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (a, b, output) = (inputs.bytes(0)?, inputs.bytes(1)?, output.bytes()?);
+        let (a, b) = (inputs.bytes(0)?, inputs.bytes(1)?);
+        let output = (output.first(), output.bytes()?);
         self.broadcast.run(a, b, output, |a, b| self.sum.add(a, b));
         Ok(())
     }
@@ -302,13 +323,18 @@ struct ByteProduct {
 }
 
 impl Kernel for ByteProduct {
+    fn grain(&self) -> Option<usize> {
+        Some(self.broadcast.grain())
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (a, b, output) = (inputs.bytes(0)?, inputs.bytes(1)?, output.bytes()?);
+        let (a, b) = (inputs.bytes(0)?, inputs.bytes(1)?);
+        let output = (output.first(), output.bytes()?);
         let [a_zero, b_zero] = self.zero_points;
         let (factor, range) = (self.factor, self.range);
         let product = |a: u8, b: u8| (i32::from(a) - a_zero) * (i32::from(b) - b_zero);
@@ -371,13 +397,18 @@ impl ByteSquaredDifference {
 }
 
 impl Kernel for ByteSquaredDifference {
+    fn grain(&self) -> Option<usize> {
+        Some(self.broadcast.grain())
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (a, b, output) = (inputs.bytes(0)?, inputs.bytes(1)?, output.bytes()?);
+        let (a, b) = (inputs.bytes(0)?, inputs.bytes(1)?);
+        let output = (output.first(), output.bytes()?);
         let scaled = |value: u8, operand: usize| {
             let (multiplier, shift) = self.multipliers[operand];
             let shifted = (i32::from(value) - self.zero_points[operand]) << Self::SHIFT;
@@ -436,13 +467,18 @@ struct FloatPrelu {
 }
 
 impl Kernel for FloatPrelu {
+    fn grain(&self) -> Option<usize> {
+        Some(self.broadcast.grain())
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (input, slope, output) = (inputs.float32(0)?, inputs.float32(1)?, output.float32()?);
+        let (input, slope) = (inputs.float32(0)?, inputs.float32(1)?);
+        let output = (output.first(), output.float32()?);
         self.broadcast.run(
             input,
             slope,
@@ -468,13 +504,18 @@ struct BytePrelu {
 }
 
 impl Kernel for BytePrelu {
+    fn grain(&self) -> Option<usize> {
+        Some(self.broadcast.grain())
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (input, slope, output) = (inputs.bytes(0)?, inputs.bytes(1)?, output.bytes()?);
+        let (input, slope) = (inputs.bytes(0)?, inputs.bytes(1)?);
+        let output = (output.first(), output.bytes()?);
         let [input_zero, slope_zero] = self.zero_points;
         self.broadcast.run(input, slope, output, |value: u8, slope: u8| {
             let value = i32::from(value) - input_zero;

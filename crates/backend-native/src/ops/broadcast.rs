@@ -1,5 +1,7 @@
 //! Pairing the elements of two tensors whose shapes differ in dimensions of one element.
 
+use crate::ops::ELEMENTS;
+
 /// How two tensors are run through together.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Broadcast {
@@ -46,43 +48,75 @@ impl Broadcast {
         Some((shape, Self { dimensions }))
     }
 
-    /// Calls `combine(a, b)` for each pair and keeps the results in order.
+    /// How many neighbouring results are computed together where they are computed in parts.
+    pub(crate) fn grain(&self) -> usize {
+        match &self.dimensions[..] {
+            [] | [_] => ELEMENTS,
+            [_, inner @ ..] => inner.iter().map(|dimension| dimension.size).product(),
+        }
+    }
+
+    /// Calls `combine(a, b)` for each pair and keeps the results in order: those from `start` on,
+    /// a multiple of the grain, as many as the output has.
     pub(crate) fn run<A: Copy, B: Copy, T>(
         &self,
         first: &[A],
         second: &[B],
-        output: &mut [T],
+        (start, output): (usize, &mut [T]),
         combine: impl Fn(A, B) -> T,
     ) {
-        self.for_each_run(first, second, output, |first, second, results| match (first, second) {
-            (first, &[b]) => {
-                for (result, &a) in results.iter_mut().zip(first) {
-                    *result = combine(a, b);
+        self.for_each_run(first, second, (start, output), |first, second, results| {
+            match (first, second) {
+                (first, &[b]) => {
+                    for (result, &a) in results.iter_mut().zip(first) {
+                        *result = combine(a, b);
+                    }
                 }
-            }
-            (&[a], second) => {
-                for (result, &b) in results.iter_mut().zip(second) {
-                    *result = combine(a, b);
+                (&[a], second) => {
+                    for (result, &b) in results.iter_mut().zip(second) {
+                        *result = combine(a, b);
+                    }
                 }
-            }
-            (first, second) => {
-                for ((result, &a), &b) in results.iter_mut().zip(first).zip(second) {
-                    *result = combine(a, b);
+                (first, second) => {
+                    for ((result, &a), &b) in results.iter_mut().zip(first).zip(second) {
+                        *result = combine(a, b);
+                    }
                 }
             }
         });
     }
 
-    /// Calls `combine(run of the first, run of the second, run of results)`, in order; an operand
-    /// whose run is one element repeats it.
+    /// Calls `combine(run of the first, run of the second, run of results)`, in order, for the
+    /// results from `start` on; an operand whose run is one element repeats it.
     pub(crate) fn for_each_run<A, B, T>(
         &self,
         first: &[A],
         second: &[B],
-        output: &mut [T],
+        (start, output): (usize, &mut [T]),
         mut combine: impl FnMut(&[A], &[B], &mut [T]),
     ) {
-        for_each_run(&self.dimensions, first, second, output, &mut combine);
+        /// The operand's elements for `len` of a dimension's `size` places, from `start` on.
+        fn part<T>(operand: &[T], has: bool, size: usize, start: usize, len: usize) -> &[T] {
+            let each = operand.len() / size.max(1);
+            if has { &operand[start * each..][..len * each] } else { operand }
+        }
+        match &self.dimensions[..] {
+            [] => combine(first, second, output),
+            [Dimension { size, of }] => {
+                let first = part(first, of[0], *size, start, output.len());
+                let second = part(second, of[1], *size, start, output.len());
+                combine(first, second, output);
+            }
+            [Dimension { size, of }, inner @ ..] => {
+                let chunk = self.grain().max(1);
+                for (index, results) in output.chunks_exact_mut(chunk).enumerate() {
+                    let index = start / chunk + index;
+                    let first = part(first, of[0], *size, index, 1);
+                    let second = part(second, of[1], *size, index, 1);
+                    for_each_run(inner, first, second, results, &mut combine);
+                }
+            }
+        }
     }
 }
 
@@ -147,7 +181,11 @@ mod tests {
                 };
                 let indices = |shape: &[usize]| (0..shape.iter().product()).collect::<Vec<usize>>();
                 let mut pairs = vec![(usize::MAX, usize::MAX); shape.iter().product()];
-                broadcast.run(&indices(first), &indices(second), &mut pairs, |a, b| (a, b));
+                let (a, b) = (indices(first), indices(second));
+                let grain = broadcast.grain();
+                for (index, part) in pairs.chunks_mut(grain).enumerate() {
+                    broadcast.run(&a, &b, (index * grain, part), |a, b| (a, b));
+                }
                 assert_eq!(pairs, oracle(first, second, &shape), "{first:?} and {second:?}");
                 cases += 1;
             }

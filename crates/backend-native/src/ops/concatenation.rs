@@ -113,18 +113,25 @@ struct Concatenation {
 }
 
 impl Concatenation {
+    /// The length of the runs of all inputs.
+    fn whole(&self) -> usize {
+        self.runs.iter().sum()
+    }
+
     fn copy<'a, T: Copy + 'a>(
         &self,
-        output: &mut [T],
+        (first, output): (usize, &mut [T]),
         part: impl Fn(usize) -> Result<&'a [T], BackendError>,
         finish: impl Fn(usize, &mut [T]),
     ) -> Result<(), BackendError> {
-        let whole: usize = self.runs.iter().sum();
+        let whole = self.whole();
+        let skipped = first.checked_div(whole).unwrap_or(0);
         let mut start = 0;
         for (index, &run) in self.runs.iter().enumerate() {
             let source = part(index)?;
             if run > 0 {
-                let rows = output.chunks_exact_mut(whole).zip(source.chunks_exact(run));
+                let rows =
+                    output.chunks_exact_mut(whole).zip(source[skipped * run..].chunks_exact(run));
                 for (row, source) in rows {
                     let results = &mut row[start..start + run];
                     results.copy_from_slice(source);
@@ -138,18 +145,23 @@ impl Concatenation {
 }
 
 impl Kernel for Concatenation {
+    fn grain(&self) -> Option<usize> {
+        Some(self.whole())
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
+        let first = output.first();
         match output.elements {
             Elements::Float32(output) => {
-                self.copy(output, |index| inputs.float32(index), |_, _| {})
+                self.copy((first, output), |index| inputs.float32(index), |_, _| {})
             }
             Elements::Bytes(output) => self.copy(
-                output,
+                (first, output),
                 |index| inputs.bytes(index),
                 |index, results| {
                     if let Some(Some(table)) = self.tables.get(index) {

@@ -3,6 +3,7 @@
 use image_embedder_backend::BackendError;
 
 use crate::graph::Element;
+use crate::kernels::comparison::clamp;
 use crate::kernels::depthwise_bytes::{
     DepthwiseBytes, DepthwiseConstants, DepthwiseGeometry, Tap, add_products,
 };
@@ -191,7 +192,6 @@ impl Kernel for DynamicRangeDepthwiseConvolution {
         let (input, output) = (inputs.float32(0)?, output.float32()?);
         let channels = self.geometry.output_channels();
         let multiplier = self.geometry.multiplier;
-        let (least, largest) = self.range;
         let one = DepthwiseGeometry { batch: 1, ..self.geometry };
         let bytes = &mut scratch.bytes[..self.geometry.image_elements()];
         let sums = &mut scratch.int32[..channels];
@@ -211,7 +211,7 @@ impl Kernel for DynamicRangeDepthwiseConvolution {
                     for (channel, (result, &sum)) in results.iter_mut().zip(&*sums).enumerate() {
                         let value =
                             sum as f32 * (scale * self.scales[channel]) + self.bias[channel];
-                        *result = value.max(least).min(largest);
+                        *result = clamp(value, self.range);
                     }
                 }
             });

@@ -94,7 +94,7 @@ pub(crate) fn lower_batch(
     }
     let every = |batch: &[usize]| (0..batch.iter().product()).collect::<Vec<usize>>();
     let mut pairs = vec![(0, 0); crate::graph::checked_element_count(&output.name, &shape)?];
-    broadcast.run(&every(a_batch), &every(b_batch), &mut pairs, |a, b| (a, b));
+    broadcast.run(&every(a_batch), &every(b_batch), (0, &mut pairs[..]), |a, b| (a, b));
     shape.extend([rows, columns]);
     let kernel = BatchProduct { pairs, rows, depth, columns, adjoint };
     let places = vec![operands.input_index(0)?, operands.input_index(1)?];

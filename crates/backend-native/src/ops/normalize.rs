@@ -49,13 +49,18 @@ struct FloatL2 {
 }
 
 impl Kernel for FloatL2 {
+    fn grain(&self) -> Option<usize> {
+        Some(self.depth)
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (input, output) = (inputs.float32(0)?, output.float32()?);
+        let first = output.first();
+        let (input, output) = (&inputs.float32(0)?[first..], output.float32()?);
         let rows = input.chunks_exact(self.depth);
         for (results, values) in output.chunks_exact_mut(self.depth).zip(rows) {
             let square: f32 = values.iter().map(|value| value * value).sum();
@@ -79,13 +84,18 @@ struct ByteL2 {
 }
 
 impl Kernel for ByteL2 {
+    fn grain(&self) -> Option<usize> {
+        Some(self.depth)
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (input, output) = (inputs.bytes(0)?, output.bytes()?);
+        let first = output.first();
+        let (input, output) = (&inputs.bytes(0)?[first..], output.bytes()?);
         let rows = input.chunks_exact(self.depth);
         for (results, values) in output.chunks_exact_mut(self.depth).zip(rows) {
             let centred = |value: u8| i32::from(value) - self.zero_point;

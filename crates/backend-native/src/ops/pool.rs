@@ -2,9 +2,10 @@
 
 use image_embedder_backend::BackendError;
 
+use crate::kernels::comparison::{clamp, maximum};
 use crate::kernels::requantize::OutputRange;
 use crate::operator::{Activation, Pool};
-use crate::ops::window::Axis;
+use crate::ops::window::{Axis, bands};
 use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32};
 use crate::slots::{Inputs, Output, Scratch, ScratchSizes};
 
@@ -89,8 +90,39 @@ impl Windows {
         vec![self.batch, self.rows.output, self.columns.output, self.channels]
     }
 
-    /// Combines each input pixel under the window of each output pixel into that.
+    /// Output elements that are computed together: a row.
+    fn grain(&self) -> usize {
+        self.columns.output * self.channels
+    }
+
+    /// The windows of the part of the output from element `first` on, of `len` elements: those of
+    /// some rows of one image each, and the first input element that they have.
+    fn parts(&self, first: usize, len: usize) -> impl Iterator<Item = (Self, usize)> + use<> {
+        let windows = *self;
+        bands(first, len, windows.rows.output, windows.grain()).map(move |(image, rows)| {
+            let (row, rows) = windows.rows.band(rows);
+            let row = (image * windows.rows.input + row) * windows.columns.input;
+            (Self { batch: 1, rows, ..windows }, row * windows.channels)
+        })
+    }
+
+    /// Combines each input pixel under the window of each output pixel into that, for the part of
+    /// the output from element `first` on.
     fn combine<T: Copy>(
+        &self,
+        input: &[T],
+        (first, mut output): (usize, &mut [T]),
+        least: T,
+        combine: impl Fn(T, T) -> T,
+    ) {
+        for (windows, from) in self.parts(first, output.len()) {
+            let (results, rest) = output.split_at_mut(windows.rows.output * windows.grain());
+            windows.combine_all(&input[from..], results, least, &combine);
+            output = rest;
+        }
+    }
+
+    fn combine_all<T: Copy>(
         &self,
         input: &[T],
         output: &mut [T],
@@ -122,16 +154,33 @@ impl Windows {
         }
     }
 
-    /// For every output pixel: adds each input pixel under its window to `sums`, then calls
-    /// `finish(pixel, sums, number of input pixels)`.
+    /// For every pixel of the part of the output from element `first` on, of `len` elements: adds
+    /// each input pixel under its window to `sums`, then calls
+    /// `finish(pixel of the part, sums, number of input pixels)`.
     fn sum<T: Copy, S: Copy + Default>(
         &self,
         input: &[T],
+        (first, len): (usize, usize),
         sums: &mut [S],
         add: impl Fn(S, T) -> S,
         mut finish: impl FnMut(usize, &[S], usize),
     ) {
         let mut pixel = 0;
+        for (windows, from) in self.parts(first, len) {
+            windows.sum_all(&input[from..], sums, &add, |sums, count| {
+                finish(pixel, sums, count);
+                pixel += 1;
+            });
+        }
+    }
+
+    fn sum_all<T: Copy, S: Copy + Default>(
+        &self,
+        input: &[T],
+        sums: &mut [S],
+        add: impl Fn(S, T) -> S,
+        mut finish: impl FnMut(&[S], usize),
+    ) {
         for image in 0..self.batch {
             for row in 0..self.rows.output {
                 for column in 0..self.columns.output {
@@ -148,8 +197,7 @@ impl Windows {
                             }
                         }
                     }
-                    finish(pixel, sums, count);
-                    pixel += 1;
+                    finish(sums, count);
                 }
             }
         }
@@ -168,24 +216,30 @@ impl Kernel for FloatAverage {
         ScratchSizes { float32: self.windows.channels, ..ScratchSizes::default() }
     }
 
+    fn grain(&self) -> Option<usize> {
+        Some(self.windows.grain())
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
+        let first = output.first();
         let (input, output) = (inputs.float32(0)?, output.float32()?);
         let channels = self.windows.channels;
-        let (least, largest) = self.range;
         let sums = &mut scratch.float32[..channels];
+        let part = (first, output.len());
         self.windows.sum(
             input,
+            part,
             sums,
             |sum, value: f32| sum + value,
             |pixel, sums, count| {
                 let factor = 1.0 / count as f32;
                 for (result, sum) in output[pixel * channels..].iter_mut().zip(sums) {
-                    *result = (sum * factor).max(least).min(largest);
+                    *result = clamp(sum * factor, self.range);
                 }
             },
         );
@@ -210,18 +264,24 @@ impl Kernel for QuantizedAverage {
         ScratchSizes { int32: self.windows.channels, ..ScratchSizes::default() }
     }
 
+    fn grain(&self) -> Option<usize> {
+        Some(self.windows.grain())
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
+        let first = output.first();
         let (input, output) = (inputs.bytes(0)?, output.bytes()?);
         let channels = self.windows.channels;
         let offset = self.byte_offset;
         let sums = &mut scratch.int32[..channels];
         let add = |sum: i32, value: u8| sum + i32::from(value) + offset;
-        self.windows.sum(input, sums, add, |pixel, sums, count| {
+        let part = (first, output.len());
+        self.windows.sum(input, part, sums, add, |pixel, sums, count| {
             let count = count as i32;
             for (result, &sum) in output[pixel * channels..].iter_mut().zip(sums) {
                 let half = if sum > 0 { count / 2 } else { -(count / 2) };
@@ -241,17 +301,22 @@ struct FloatMax {
 }
 
 impl Kernel for FloatMax {
+    fn grain(&self) -> Option<usize> {
+        Some(self.windows.grain())
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
+        let first = output.first();
         let (input, output) = (inputs.float32(0)?, output.float32()?);
-        self.windows.combine(input, output, f32::NEG_INFINITY, f32::max);
-        let (least, largest) = self.range;
+        let fold = |most, value| maximum(value, most);
+        self.windows.combine(input, (first, &mut *output), f32::NEG_INFINITY, fold);
         for result in output {
-            *result = result.max(least).min(largest);
+            *result = clamp(*result, self.range);
         }
         Ok(())
     }
@@ -265,14 +330,19 @@ struct ByteMax {
 }
 
 impl Kernel for ByteMax {
+    fn grain(&self) -> Option<usize> {
+        Some(self.windows.grain())
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
+        let first = output.first();
         let (input, output) = (inputs.bytes(0)?, output.bytes()?);
-        self.windows.combine(input, output, 0, u8::max);
+        self.windows.combine(input, (first, &mut *output), 0, u8::max);
         let (least, largest) = self.range;
         for result in output {
             *result = (*result).max(least).min(largest);

@@ -8,7 +8,7 @@ use crate::kernels::requantize::{
 };
 use crate::operator::Activation;
 use crate::ops::unary::ByteTable;
-use crate::ops::{Kernel, Lowered, Operands};
+use crate::ops::{ELEMENTS, Kernel, Lowered, Operands};
 use crate::slots::{Inputs, Output, Scratch};
 
 pub(crate) fn lower_quantize(operands: &Operands<'_>) -> Result<Lowered, BackendError> {
@@ -124,13 +124,18 @@ struct CutFloats {
 }
 
 impl Kernel for CutFloats {
+    fn grain(&self) -> Option<usize> {
+        Some(ELEMENTS)
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (input, output) = (inputs.float32(0)?, output.bytes()?);
+        let first = output.first();
+        let (input, output) = (&inputs.float32(0)?[first..], output.bytes()?);
         for (result, &value) in output.iter_mut().zip(input) {
             *result = (value as i32).saturating_add(self.zero).clamp(0, 255) as u8;
         }
@@ -189,13 +194,18 @@ struct QuantizeFloats {
 }
 
 impl Kernel for QuantizeFloats {
+    fn grain(&self) -> Option<usize> {
+        Some(ELEMENTS)
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (input, output) = (inputs.float32(0)?, output.bytes()?);
+        let first = output.first();
+        let (input, output) = (&inputs.float32(0)?[first..], output.bytes()?);
         for (result, value) in output.iter_mut().zip(input) {
             *result = self.range.quantize(value * self.factor);
         }
@@ -211,13 +221,18 @@ struct Dequantize {
 }
 
 impl Kernel for Dequantize {
+    fn grain(&self) -> Option<usize> {
+        Some(ELEMENTS)
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (input, output) = (inputs.bytes(0)?, output.float32()?);
+        let first = output.first();
+        let (input, output) = (&inputs.bytes(0)?[first..], output.float32()?);
         for (result, &value) in output.iter_mut().zip(input) {
             *result = self.scale * (i32::from(value) - self.zero_point) as f32;
         }

@@ -3,6 +3,7 @@
 use image_embedder_backend::BackendError;
 
 use crate::graph::Tensor;
+use crate::kernels::comparison::{maximum, minimum};
 use crate::kernels::requantize::{
     OutputRange, multiply_by_quantized_multiplier, quantize_multiplier,
 };
@@ -150,11 +151,11 @@ impl Kernel for FloatReduction {
         match self.function {
             Reduction::Max => {
                 output.fill(f32::NEG_INFINITY);
-                reducer.run(input, output, f32::max);
+                reducer.run(input, output, |most, value| maximum(value, most));
             }
             Reduction::Min => {
                 output.fill(f32::INFINITY);
-                reducer.run(input, output, f32::min);
+                reducer.run(input, output, |least, value| minimum(value, least));
             }
             Reduction::Prod => {
                 output.fill(1.0);

@@ -4,6 +4,7 @@ use image_embedder_backend::BackendError;
 
 use crate::operator::Alignment;
 use crate::ops::selection::{every, lower_selection};
+use crate::ops::window::bands;
 use crate::ops::{Kernel, Lowered, Operands, both_float32};
 use crate::slots::{Elements, Inputs, Output, Scratch};
 
@@ -40,7 +41,6 @@ pub(crate) fn lower_bilinear(
         return Err(operands.invalid("expected aligned corners or half pixel centers, found both"));
     }
     let kernel = ResizeBilinear {
-        batch,
         height,
         width,
         channels,
@@ -109,7 +109,6 @@ fn samples(from: usize, to: usize, alignment: Alignment) -> Vec<Sample> {
 /// Weighted means of four source pixels.
 #[derive(Debug)]
 struct ResizeBilinear {
-    batch: usize,
     height: usize,
     width: usize,
     channels: usize,
@@ -118,13 +117,24 @@ struct ResizeBilinear {
 }
 
 impl ResizeBilinear {
+    /// Elements of an output row.
+    fn row(&self) -> usize {
+        self.columns.len() * self.channels
+    }
+
     /// Calls `mix([top left, top right, bottom left, bottom right], across, down, result)` for
-    /// every output pixel.
-    fn each<T>(&self, input: &[T], output: &mut [T], mix: impl Fn([&[T]; 4], f32, f32, &mut [T])) {
+    /// every pixel of the part of the output from element `first` on.
+    fn each<T>(
+        &self,
+        input: &[T],
+        (first, output): (usize, &mut [T]),
+        mix: impl Fn([&[T]; 4], f32, f32, &mut [T]),
+    ) {
         let channels = self.channels;
+        let bands = bands(first, output.len(), self.rows.len(), self.row());
         let mut results = output.chunks_exact_mut(channels.max(1));
-        for image in 0..self.batch {
-            for &(top, bottom, down) in &self.rows {
+        for (image, rows) in bands {
+            for &(top, bottom, down) in &self.rows[rows] {
                 let pixel = |y: usize, x: usize| {
                     &input[((image * self.height + y) * self.width + x) * channels..][..channels]
                 };
@@ -146,12 +156,17 @@ impl ResizeBilinear {
 }
 
 impl Kernel for ResizeBilinear {
+    fn grain(&self) -> Option<usize> {
+        Some(self.row())
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
+        let first = output.first();
         match output.elements {
             Elements::Float32(output) => {
                 let mix =
@@ -163,9 +178,9 @@ impl Kernel for ResizeBilinear {
                             *result = top + (bottom - top) * down;
                         }
                     };
-                self.each(inputs.float32(0)?, output, mix);
+                self.each(inputs.float32(0)?, (first, output), mix);
             }
-            Elements::Bytes(output) => self.each(inputs.bytes(0)?, output, mix_bytes),
+            Elements::Bytes(output) => self.each(inputs.bytes(0)?, (first, output), mix_bytes),
         }
         Ok(())
     }

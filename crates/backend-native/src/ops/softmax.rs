@@ -2,6 +2,8 @@
 
 use image_embedder_backend::BackendError;
 
+use crate::kernels::comparison::maximum;
+use crate::kernels::elementary::{self, precise};
 use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32};
 use crate::slots::{Inputs, Output, Scratch};
 
@@ -38,19 +40,25 @@ struct FloatSoftmax {
 }
 
 impl Kernel for FloatSoftmax {
+    fn grain(&self) -> Option<usize> {
+        Some(self.depth)
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (input, output) = (inputs.float32(0)?, output.float32()?);
+        let first = output.first();
+        let (input, output) = (&inputs.float32(0)?[first..], output.float32()?);
         let rows = input.chunks_exact(self.depth);
         for (results, values) in output.chunks_exact_mut(self.depth).zip(rows) {
-            let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let largest =
+                values.iter().copied().fold(f32::NEG_INFINITY, |most, value| maximum(value, most));
             let mut sum = 0.0;
             for (result, value) in results.iter_mut().zip(values) {
-                *result = ((value - largest) * self.beta).exp();
+                *result = elementary::exp((value - largest) * self.beta);
                 sum += *result;
             }
             let factor = 1.0 / sum;
@@ -78,13 +86,18 @@ struct QuantizedSoftmax {
 }
 
 impl Kernel for QuantizedSoftmax {
+    fn grain(&self) -> Option<usize> {
+        Some(self.depth)
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (input, output) = (inputs.bytes(0)?, output.bytes()?);
+        let first = output.first();
+        let (input, output) = (&inputs.bytes(0)?[first..], output.bytes()?);
         let rows = input.chunks_exact(self.depth);
         for (results, values) in output.chunks_exact_mut(self.depth).zip(rows) {
             let largest = values.iter().copied().max().unwrap_or_default();
@@ -137,7 +150,7 @@ pub(crate) fn lower_log(operands: &Operands<'_>) -> Result<Lowered, BackendError
 fn exponentials(scale: f32) -> Box<[f32; 256]> {
     let mut table = Box::new([0.0; 256]);
     for (distance, entry) in table.iter_mut().enumerate() {
-        *entry = (-scale * distance as f32).exp();
+        *entry = precise::exp(-scale * distance as f32);
     }
     table
 }
@@ -149,18 +162,24 @@ struct FloatLogSoftmax {
 }
 
 impl Kernel for FloatLogSoftmax {
+    fn grain(&self) -> Option<usize> {
+        Some(self.depth)
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (input, output) = (inputs.float32(0)?, output.float32()?);
+        let first = output.first();
+        let (input, output) = (&inputs.float32(0)?[first..], output.float32()?);
         let rows = input.chunks_exact(self.depth);
         for (results, values) in output.chunks_exact_mut(self.depth).zip(rows) {
-            let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let sum: f32 = values.iter().map(|value| (value - largest).exp()).sum();
-            let logarithm = sum.ln();
+            let largest =
+                values.iter().copied().fold(f32::NEG_INFINITY, |most, value| maximum(value, most));
+            let sum: f32 = values.iter().map(|value| elementary::exp(value - largest)).sum();
+            let logarithm = elementary::ln(sum);
             for (result, value) in results.iter_mut().zip(values) {
                 *result = value - largest - logarithm;
             }
@@ -185,13 +204,18 @@ struct QuantizedLogSoftmax {
 }
 
 impl Kernel for QuantizedLogSoftmax {
+    fn grain(&self) -> Option<usize> {
+        Some(self.depth)
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (input, output) = (inputs.bytes(0)?, output.bytes()?);
+        let first = output.first();
+        let (input, output) = (&inputs.bytes(0)?[first..], output.bytes()?);
         let rows = input.chunks_exact(self.depth);
         let own = |value: u8| (i32::from(value) + self.byte_offset) as f32;
         let factor = self.input_scale / self.scale;
@@ -199,7 +223,7 @@ impl Kernel for QuantizedLogSoftmax {
             let largest = values.iter().copied().max().unwrap_or_default();
             let power = |value: u8| self.table[usize::from(largest.abs_diff(value))];
             let sum: f32 = values.iter().fold(0.0, |sum, &value| sum + power(value));
-            let whole = (self.input_scale * own(largest) + sum.ln()) / self.scale;
+            let whole = (self.input_scale * own(largest) + elementary::ln(sum)) / self.scale;
             for (result, &value) in results.iter_mut().zip(values) {
                 let rounded = (factor * own(value) - whole).round_ties_even() as i32;
                 *result = rounded.saturating_add(self.zero_point).clamp(0, 255) as u8;

@@ -3,6 +3,7 @@
 use image_embedder_backend::BackendError;
 
 use crate::graph::{Element, Node};
+use crate::kernels::comparison::clamp;
 use crate::kernels::requantize::{
     multiply_by_quantized_multiplier, multiply_half_up, quantize_multiplier,
 };
@@ -182,7 +183,6 @@ impl Kernel for FloatTransposeConvolution {
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
         let (input, output) = (inputs.float32(0)?, output.float32()?);
-        let (least, largest) = self.range;
         let images = input.chunks_exact(self.geometry.small());
         for (output, image) in output.chunks_exact_mut(self.geometry.large()).zip(images) {
             for pixel in output.chunks_exact_mut(self.bias.len()) {
@@ -195,7 +195,7 @@ impl Kernel for FloatTransposeConvolution {
             };
             self.geometry.spread(image, &self.weights, output, add);
             for result in output {
-                *result = result.max(least).min(largest);
+                *result = clamp(*result, self.range);
             }
         }
         Ok(())

@@ -4,11 +4,13 @@
 use image_embedder_backend::BackendError;
 
 use crate::graph::Element;
+use crate::kernels::comparison::clamp;
+use crate::kernels::elementary::{self, precise};
 use crate::kernels::requantize::{
     OutputRange, multiply_by_quantized_multiplier, quantize_multiplier,
 };
 use crate::operator::{Activation, Unary};
-use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32};
+use crate::ops::{ELEMENTS, Kernel, Lowered, Operands, both_bytes, both_float32};
 use crate::slots::{Inputs, Output, Scratch};
 
 pub(crate) fn lower(operands: &Operands<'_>, function: Unary) -> Result<Lowered, BackendError> {
@@ -43,6 +45,10 @@ struct FloatUnary {
 }
 
 impl Kernel for FloatUnary {
+    fn grain(&self) -> Option<usize> {
+        Some(ELEMENTS)
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
@@ -54,18 +60,21 @@ impl Kernel for FloatUnary {
                 *result = function(value);
             }
         }
-        let (input, output) = (inputs.float32(0)?, output.float32()?);
+        let first = output.first();
+        let (input, output) = (&inputs.float32(0)?[first..], output.float32()?);
         match self.function {
             Unary::Abs => each(input, output, f32::abs),
             Unary::Ceil => each(input, output, f32::ceil),
             Unary::Clamp(activation) => {
-                let (least, largest) = activation.range();
-                each(input, output, |value| value.max(least).min(largest));
+                let range = activation.range();
+                each(input, output, |value| clamp(value, range));
             }
             Unary::Elu => each(input, output, elu),
-            Unary::Exp => each(input, output, f32::exp),
+            Unary::Exp => each(input, output, elementary::exp),
             Unary::Floor => each(input, output, f32::floor),
-            Unary::Gelu { approximate: true } => each(input, output, approximate_gelu),
+            Unary::Gelu { approximate: true } => {
+                each(input, output, |value| approximate_gelu(value, elementary::tanh))
+            }
             Unary::Gelu { approximate: false } => each(input, output, gelu),
             Unary::HardSwish => {
                 each(input, output, |value| value * ((value + 3.0).clamp(0.0, 6.0) * (1.0 / 6.0)))
@@ -73,26 +82,31 @@ impl Kernel for FloatUnary {
             Unary::LeakyRelu { alpha } => {
                 each(input, output, |value| if value < 0.0 { value * alpha } else { value })
             }
-            Unary::Log => each(input, output, f32::ln),
-            Unary::Logistic => each(input, output, logistic),
+            Unary::Log => each(input, output, elementary::ln),
+            Unary::Logistic => each(input, output, elementary::logistic),
             Unary::Neg => each(input, output, |value| -value),
             Unary::Round => each(input, output, f32::round_ties_even),
             Unary::Rsqrt => each(input, output, |value| 1.0 / value.sqrt()),
             Unary::Sqrt => each(input, output, f32::sqrt),
             Unary::Square => each(input, output, |value| value * value),
-            Unary::Tanh => each(input, output, f32::tanh),
+            Unary::Tanh => each(input, output, elementary::tanh),
         }
         Ok(())
     }
 }
 
 fn elu(value: f32) -> f32 {
-    if value.is_sign_negative() { value.exp_m1() } else { value }
+    if value.is_sign_negative() { elementary::exp_m1(value) } else { value }
 }
 
-/// The logistic function, from the side where the exponential stays small.
-fn logistic(value: f32) -> f32 {
-    let tail = 1.0 / (1.0 + value.abs().exp());
+/// [`elu`] to the last digit, for tables.
+fn precise_elu(value: f32) -> f32 {
+    if value.is_sign_negative() { precise::exp_m1(value) } else { value }
+}
+
+/// The logistic function to the last digit, for tables.
+fn precise_logistic(value: f32) -> f32 {
+    let tail = 1.0 / (1.0 + precise::exp(value.abs()));
     if value.is_sign_negative() { tail } else { 1.0 - tail }
 }
 
@@ -106,7 +120,7 @@ fn gelu(value: f32) -> f32 {
     let place = value.abs() * std::f32::consts::FRAC_1_SQRT_2;
     let t = 1.0 / (1.0 + 0.327_591_1 * place);
     let polynomial = TERMS.iter().rev().fold(0.0, |sum, term| (sum + term) * t);
-    let half_tail = 0.5 * polynomial * (-place * place).exp();
+    let half_tail = 0.5 * polynomial * elementary::exp(-place * place);
     value * if value < 0.0 { half_tail } else { 1.0 - half_tail }
 }
 
@@ -129,7 +143,7 @@ fn precise_gelu(value: f32) -> f32 {
             sum += term;
             term *= 2.0 * place * place / f64::from(2 * step + 1);
         }
-        std::f64::consts::FRAC_2_SQRT_PI * (-place * place).exp() * sum
+        std::f64::consts::FRAC_2_SQRT_PI * libm::exp(-place * place) * sum
     };
     (value / 2.0 * (1.0 + error_function)) as f32
 }
@@ -137,9 +151,9 @@ fn precise_gelu(value: f32) -> f32 {
 /// ```text
 /// x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))
 /// ```
-fn approximate_gelu(value: f32) -> f32 {
+fn approximate_gelu(value: f32, tanh: impl Fn(f32) -> f32) -> f32 {
     let factor = std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2;
-    0.5 * value * (1.0 + (factor * (value + 0.044_715 * value * value * value)).tanh())
+    0.5 * value * (1.0 + tanh(factor * (value + 0.044_715 * value * value * value)))
 }
 
 /// The scales and held zero points of both sides, and their type.
@@ -213,9 +227,11 @@ fn table(function: Unary, quantizations: &Quantizations) -> Option<Box<[u8; 256]
             let range = quantizations.range(activation);
             quantizations.each(|centred| range.clamp(quantizations.rescale(centred)))
         }
-        Unary::Elu if is_signed => quantizations.real_as_xnnpack(elu),
-        Unary::Exp if is_signed => quantizations.real(f32::exp),
-        Unary::Gelu { approximate: true } => quantizations.real(approximate_gelu),
+        Unary::Elu if is_signed => quantizations.real_as_xnnpack(precise_elu),
+        Unary::Exp if is_signed => quantizations.real(precise::exp),
+        Unary::Gelu { approximate: true } => {
+            quantizations.real(|value| approximate_gelu(value, precise::tanh))
+        }
         Unary::Gelu { approximate: false } => quantizations.real(precise_gelu),
         Unary::HardSwish => {
             let hard_swish = HardSwish::new(input_scale, scale)?;
@@ -224,10 +240,10 @@ fn table(function: Unary, quantizations: &Quantizations) -> Option<Box<[u8; 256]
         Unary::LeakyRelu { alpha } => leaky_relu(quantizations, alpha),
         // Both sides fix the range of these results.
         Unary::Logistic if (scale, zero_point) == (1.0 / 256.0, 0) => {
-            quantizations.real_as_xnnpack(logistic)
+            quantizations.real_as_xnnpack(precise_logistic)
         }
         Unary::Tanh if (scale, zero_point) == (1.0 / 128.0, 128) => {
-            quantizations.real_as_xnnpack(f32::tanh)
+            quantizations.real_as_xnnpack(precise::tanh)
         }
         _ => return None,
     })
@@ -359,13 +375,18 @@ pub(crate) struct ByteTable {
 }
 
 impl Kernel for ByteTable {
+    fn grain(&self) -> Option<usize> {
+        Some(ELEMENTS)
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
         _scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (input, output) = (inputs.bytes(0)?, output.bytes()?);
+        let first = output.first();
+        let (input, output) = (&inputs.bytes(0)?[first..], output.bytes()?);
         for (result, &value) in output.iter_mut().zip(input) {
             *result = self.table[usize::from(value)];
         }
@@ -389,7 +410,8 @@ mod tests {
         ] {
             assert!((gelu(value) - expected).abs() < 5e-7, "{value}: {}", gelu(value));
             assert!((precise_gelu(value) - expected).abs() < 5e-7, "{value}");
-            assert!((approximate_gelu(value) - expected).abs() < 5e-4, "{value}");
+            let approximate = approximate_gelu(value, elementary::tanh);
+            assert!((approximate - expected).abs() < 5e-4, "{value}");
         }
     }
 

@@ -28,11 +28,13 @@ impl Weights {
         Self { panels, depth, columns }
     }
 
-    /// Hands each row's sums for each panel to `store(row, first column, sums)`.
+    /// Hands each row's sums for each panel to `store(row, first column, sums)`; `add` is the
+    /// product of its first two operands plus the third.
     pub(super) fn multiply(
         &self,
         rows: Rows<'_, f32>,
         bias: &[f32],
+        add: impl Fn(f32, f32, f32) -> f32,
         mut store: impl FnMut(usize, usize, &[f32]),
     ) {
         for first in (0..rows.count).step_by(ROWS) {
@@ -50,7 +52,7 @@ impl Weights {
                     let factors = [a[index], b[index], c[index], d[index]];
                     for (sums, factor) in sums.iter_mut().zip(factors) {
                         for (sum, weight) in sums.iter_mut().zip(weights) {
-                            *sum += factor * weight;
+                            *sum = add(factor, *weight, *sum);
                         }
                     }
                 }
