@@ -6,13 +6,13 @@ use std::sync::Arc;
 use image_embedder_backend::{
     Backend, BackendError, CompileOptions, Model, ModelData, Session, TensorSpec,
 };
-use tract_tflite::internal::{Framework, Graph, IntoRunnable, TfliteProtoModel, TypedSimplePlan};
-use tract_tflite::prelude::TypedModel;
+use tract_core::prelude::TypedSimplePlan;
 
-use crate::description::{Description, check_fact};
-use crate::failure::guarded;
+use crate::NAME;
+use crate::failure::{guarded, tract_error};
+use crate::graph_builder::{self, BuiltGraph};
+use crate::model_file::ModelFile;
 use crate::session::TractSession;
-use crate::{NAME, failure, mean, operators};
 
 /// The backend that runs models in tract.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,85 +33,71 @@ impl Backend for TractBackend {
         model: ModelData,
         _options: &CompileOptions,
     ) -> Result<Arc<dyn Model>, BackendError> {
-        if model.get(4..8) != Some(b"TFL3") {
-            return Err(BackendError::InvalidModel {
-                reason: String::from("expected the file identifier TFL3 at byte 4"),
-            });
-        }
-        let framework = tract_tflite::tflite();
-        let file: TfliteProtoModel = framework
-            .proto_model_for_read(&mut &model[..])
-            .map_err(|error| BackendError::InvalidModel { reason: failure::text(&error) })?;
-        let Description { inputs, outputs } = Description::new(&file.root())?;
-        operators::check(&file.root())?;
-        let mut graph =
-            guarded("translating the model", || framework.model_for_proto_model(&file))?;
-        mean::correct(&mut graph)?;
-        check_facts(&graph, &inputs, &outputs)?;
-        drop(file);
-        let graph = guarded("optimizing the model", || graph.into_optimized())?;
-        check_facts(&graph, &inputs, &outputs)?;
-        let plan = guarded("planning the model", || graph.into_runnable())?;
-        Ok(Arc::new(TractModel { inputs: inputs.into(), outputs: outputs.into(), plan }))
+        let plan = {
+            let file = ModelFile::read(&model)?;
+            let shapes: Vec<Vec<usize>> =
+                file.inputs.iter().map(|&index| file.tensors[index].shape.clone()).collect();
+            Plan::new(&file, &shapes)?
+        };
+        // Only a model with open sizes is read again.
+        let is_open = plan
+            .inputs
+            .iter()
+            .any(|spec| spec.dimensions.iter().any(|dimension| dimension.is_dynamic()));
+        Ok(Arc::new(TractModel { plan: Arc::new(plan), data: is_open.then_some(model) }))
     }
 }
 
-/// Checks that the graph reads and writes what the model says.
-fn check_facts(
-    graph: &TypedModel,
-    inputs: &[TensorSpec],
-    outputs: &[TensorSpec],
-) -> Result<(), BackendError> {
-    type Outlets<'a> = (&'static str, &'a [TensorSpec], usize);
-    let sides: [Outlets<'_>; 2] =
-        [("inputs", inputs, graph.inputs.len()), ("outputs", outputs, graph.outputs.len())];
-    for (side, specs, found) in sides {
-        if specs.len() != found {
-            return Err(BackendError::TensorCount { side, expected: specs.len(), found });
-        }
-    }
-    for (index, spec) in inputs.iter().enumerate() {
-        let fact = guarded("looking up an input", || Graph::input_fact(graph, index).cloned())?;
-        check_fact(spec, &fact)?;
-    }
-    for (index, spec) in outputs.iter().enumerate() {
-        let fact = guarded("looking up an output", || Graph::output_fact(graph, index).cloned())?;
-        check_fact(spec, &fact)?;
-    }
-    Ok(())
+/// What a session runs: an optimised graph for one set of input shapes.
+pub(crate) struct Plan {
+    pub(crate) inputs: Vec<TensorSpec>,
+    pub(crate) outputs: Vec<TensorSpec>,
+    pub(crate) runnable: Arc<TypedSimplePlan>,
 }
 
-/// An optimised plan.
+impl Plan {
+    fn new(file: &ModelFile<'_>, shapes: &[Vec<usize>]) -> Result<Self, BackendError> {
+        let BuiltGraph { graph, inputs, outputs } = graph_builder::build(file, shapes)?;
+        let runnable = guarded("optimizing the model", || {
+            let failed = |error| tract_error("optimizing the model", &error);
+            let graph = graph.into_optimized().map_err(failed)?;
+            TypedSimplePlan::new(graph).map_err(failed)
+        })?;
+        Ok(Self { inputs, outputs, runnable })
+    }
+
+    /// The plan of a model for other input shapes.
+    pub(crate) fn resized(data: &[u8], shapes: &[Vec<usize>]) -> Result<Self, BackendError> {
+        Self::new(&ModelFile::read(data)?, shapes)
+    }
+}
+
+/// A model with the plan for the shapes in its file.
 struct TractModel {
-    inputs: Arc<[TensorSpec]>,
-    outputs: Arc<[TensorSpec]>,
-    plan: Arc<TypedSimplePlan>,
+    plan: Arc<Plan>,
+    data: Option<ModelData>,
 }
 
 impl fmt::Debug for TractModel {
-    /// Without the plan, whose own output holds the weights.
+    /// Without the graph, whose own output holds the weights.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TractModel")
-            .field("inputs", &self.inputs)
-            .field("outputs", &self.outputs)
+            .field("inputs", &self.plan.inputs)
+            .field("outputs", &self.plan.outputs)
             .finish_non_exhaustive()
     }
 }
 
 impl Model for TractModel {
     fn inputs(&self) -> &[TensorSpec] {
-        &self.inputs
+        &self.plan.inputs
     }
 
     fn outputs(&self) -> &[TensorSpec] {
-        &self.outputs
+        &self.plan.outputs
     }
 
     fn session(&self) -> Result<Box<dyn Session>, BackendError> {
-        Ok(Box::new(TractSession::new(
-            Arc::clone(&self.inputs),
-            Arc::clone(&self.outputs),
-            Arc::clone(&self.plan),
-        )?))
+        Ok(Box::new(TractSession::new(Arc::clone(&self.plan), self.data.clone())?))
     }
 }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image_embedder_backend::BackendError;
-use tract_tflite::prelude::TractError;
+use tract_core::prelude::TractError;
 
 use crate::NAME;
 
@@ -16,26 +16,27 @@ const MAX_MESSAGE: usize = 300;
 /// Whatever `work` changes must be thrown away if it fails.
 pub(crate) fn guarded<T>(
     action: &str,
-    work: impl FnOnce() -> Result<T, TractError>,
+    work: impl FnOnce() -> Result<T, BackendError>,
 ) -> Result<T, BackendError> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(runtime_error(&format!("{action} failed: {}", text(&error)))),
-        Err(panic) => {
-            Err(runtime_error(&format!("{action} panicked: {}", panic_text(panic.as_ref()))))
-        }
-    }
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        Err(runtime_error(format!("{action} panicked: {}", panic_text(panic.as_ref()))))
+    })
+}
+
+/// One of tract's errors: what was going on, and the error with its causes, outermost first.
+pub(crate) fn tract_error(action: &str, error: &TractError) -> BackendError {
+    let causes: Vec<String> = error.chain().map(|cause| shortened(&cause.to_string())).collect();
+    runtime_error(format!("{action} failed: {}", causes.join(": ")))
 }
 
 /// A failure of the runtime.
-pub(crate) fn runtime_error(message: &str) -> BackendError {
-    BackendError::Runtime { backend: NAME.to_owned(), message: message.to_owned() }
+pub(crate) fn runtime_error(message: impl Into<String>) -> BackendError {
+    BackendError::Runtime { backend: NAME.to_owned(), message: message.into() }
 }
 
-/// The error and its causes, outermost first.
-pub(crate) fn text(error: &TractError) -> String {
-    let messages: Vec<String> = error.chain().map(|cause| shortened(&cause.to_string())).collect();
-    messages.join(": ")
+/// An error about the model's content.
+pub(crate) fn invalid(reason: impl Into<String>) -> BackendError {
+    BackendError::InvalidModel { reason: reason.into() }
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
@@ -76,10 +77,11 @@ mod tests {
 
     #[test]
     fn errors_keep_their_causes() {
-        let error = guarded::<()>("compiling", || {
-            Err(TractError::msg("the cause").context("first\n  line"))
-        });
-        assert_eq!(error.unwrap_err(), runtime_error("compiling failed: first line: the cause"));
+        let error = TractError::msg("the cause").context("first\n  line");
+        assert_eq!(
+            tract_error("compiling", &error),
+            runtime_error("compiling failed: first line: the cause")
+        );
     }
 
     #[test]

@@ -1,21 +1,28 @@
-//! tract behind the [`Backend`](image_embedder_backend::Backend) interface.
+//! Runs TensorFlow Lite models in [tract](https://github.com/sonos/tract), an inference engine in
+//! pure Rust.
 //!
-//! [`TractBackend`] runs models in [tract](https://docs.rs/tract-tflite), a pure-Rust inference
-//! engine, on every platform that Rust has and without a library to install. It is taken as it
-//! is: it knows a part of TensorFlow Lite's operators, and what it does not know is refused when
-//! the model is compiled.
+//! tract runs on every platform that Rust has and without a library to install. It knows floats;
+//! this crate reads the model file, builds tract's graph for it and keeps the arithmetic of
+//! TensorFlow Lite:
 //!
-//! - Shapes are those of the model file; a dimension that the model leaves open stays as the file
-//!   has it.
+//! - 8-bit tensors are held as floats that count steps, which are whole numbers. Their products
+//!   and sums are exact up to 2^24, and what becomes of them follows the formulas of XNNPACK and of
+//!   TensorFlow Lite's builtin kernels, so results are those of TensorFlow Lite or, where a larger
+//!   sum is rounded, one step beside them.
+//! - Weights of 8 bits in float models, and those of 16-bit floats, are taken as TensorFlow Lite
+//!   takes them.
+//! - The graph is built for the shapes of the inputs; a session that is resized builds its own.
 //! - An inference uses one thread, whatever
 //!   [`CompileOptions`](image_embedder_backend::CompileOptions) ask for.
-//! - 8-bit models are computed with tract's rounding, which is not TensorFlow Lite's.
-//! - `MEAN` works on 32-bit floats only. tract-tflite 0.23.9 rounds it to whole numbers, which
-//!   this crate corrects in the translated graph.
+//! - What has no translation is refused by name when the model is compiled.
 //!
-//! tract checks much of a model with assertions. A panic inside it is caught and becomes
+//! tract checks much of a graph with assertions. A panic inside it is caught and becomes
 //! [`BackendError::Runtime`](image_embedder_backend::BackendError::Runtime); the program's panic
 //! hook still sees it, and a program built with `panic = "abort"` ends.
+//!
+//! ```text
+//! bytes --model_file--> ModelFile --graph_builder + translate/--> tract's graph --backend--> Plan
+//! ```
 //!
 //! # Example
 //!
@@ -35,11 +42,14 @@
 #![forbid(unsafe_code)]
 
 mod backend;
-mod description;
+mod broadcast;
 mod failure;
-mod mean;
-mod operators;
+mod graph_builder;
+mod model_file;
+mod operation;
 mod session;
+mod steps;
+mod translate;
 
 pub use backend::TractBackend;
 

@@ -3,55 +3,71 @@
 use std::sync::Arc;
 
 use image_embedder_backend::{
-    BackendError, DType, Session, TensorSpec, TensorView, TensorViewMut, check_count, check_inputs,
-    check_outputs, resized_shapes,
+    BackendError, DType, ModelData, Session, TensorSpec, TensorView, TensorViewMut, check_count,
+    check_inputs, check_outputs, resized_shapes,
 };
-use tract_tflite::internal::{TypedSimplePlan, TypedSimpleState};
-use tract_tflite::prelude::{DatumType, TValue, TVec, Tensor};
+use tract_core::internal::TypedSimpleState;
+use tract_core::prelude::{TValue, TVec, Tensor};
 
-use crate::failure::{guarded, runtime_error};
+use crate::backend::Plan;
+use crate::failure::{guarded, runtime_error, tract_error};
 
 /// A session with a state of its own.
 pub(crate) struct TractSession {
-    inputs: Arc<[TensorSpec]>,
-    outputs: Arc<[TensorSpec]>,
-    /// The types under which tract takes the inputs, with their quantisation.
-    input_types: Vec<DatumType>,
-    plan: Arc<TypedSimplePlan>,
+    plan: Arc<Plan>,
+    /// The model file, if sizes may change.
+    data: Option<ModelData>,
     /// Gone after a run that failed, which may have left it half-way.
     state: Option<TypedSimpleState>,
+    /// What the state reads, kept from run to run.
+    inputs: Vec<Arc<Tensor>>,
 }
 
 impl TractSession {
-    pub(crate) fn new(
-        inputs: Arc<[TensorSpec]>,
-        outputs: Arc<[TensorSpec]>,
-        plan: Arc<TypedSimplePlan>,
-    ) -> Result<Self, BackendError> {
-        let input_types = guarded("looking up the inputs", || {
-            (0..inputs.len()).map(|index| Ok(plan.model().input_fact(index)?.datum_type)).collect()
-        })?;
-        let state = Some(new_state(&plan)?);
-        Ok(Self { inputs, outputs, input_types, plan, state })
+    pub(crate) fn new(plan: Arc<Plan>, data: Option<ModelData>) -> Result<Self, BackendError> {
+        let mut session = Self { inputs: Vec::new(), state: None, plan, data };
+        session.start()?;
+        Ok(session)
     }
-}
 
-fn new_state(plan: &Arc<TypedSimplePlan>) -> Result<TypedSimpleState, BackendError> {
-    guarded("opening a session", || plan.spawn())
+    /// Makes a state and the tensors that it reads.
+    fn start(&mut self) -> Result<(), BackendError> {
+        let plan = Arc::clone(&self.plan);
+        let (state, inputs) = guarded("opening a session", || {
+            let failed = |error| tract_error("opening a session", &error);
+            let graph = plan.runnable.model();
+            let mut inputs = Vec::new();
+            for (index, spec) in plan.inputs.iter().enumerate() {
+                let datum_type = graph.input_fact(index).map_err(failed)?.datum_type;
+                let tensor = Tensor::zero_dt(datum_type, &spec.shape()).map_err(failed)?;
+                inputs.push(Arc::new(tensor));
+            }
+            Ok((plan.runnable.spawn().map_err(failed)?, inputs))
+        })?;
+        (self.state, self.inputs) = (Some(state), inputs);
+        Ok(())
+    }
 }
 
 impl Session for TractSession {
     fn inputs(&self) -> &[TensorSpec] {
-        &self.inputs
+        &self.plan.inputs
     }
 
     fn outputs(&self) -> &[TensorSpec] {
-        &self.outputs
+        &self.plan.outputs
     }
 
     fn resize_input(&mut self, index: usize, shape: &[usize]) -> Result<(), BackendError> {
-        // tract fixes every dimension when it loads a model, so only the present shape is left.
-        resized_shapes(&self.inputs, index, shape).map(|_| ())
+        let Some(shapes) = resized_shapes(&self.plan.inputs, index, shape)? else {
+            return Ok(());
+        };
+        let Some(data) = &self.data else {
+            return Err(runtime_error("expected the file of a model whose sizes may change"));
+        };
+        let plan = Arc::new(Plan::resized(data, &shapes)?);
+        *self = Self::new(plan, self.data.take())?;
+        Ok(())
     }
 
     fn run(
@@ -59,24 +75,27 @@ impl Session for TractSession {
         inputs: &[TensorView<'_>],
         outputs: &mut [TensorViewMut<'_>],
     ) -> Result<(), BackendError> {
-        check_inputs(&self.inputs, inputs)?;
-        check_outputs(&self.outputs, outputs)?;
+        let plan = Arc::clone(&self.plan);
+        check_inputs(&plan.inputs, inputs)?;
+        check_outputs(&plan.outputs, outputs)?;
         let mut state = match self.state.take() {
             Some(state) => state,
-            None => new_state(&self.plan)?,
+            None => {
+                self.start()?;
+                self.state.take().ok_or_else(|| runtime_error("expected a state"))?
+            }
         };
         let mut tensors: TVec<TValue> = TVec::new();
-        for ((view, spec), &datum_type) in
-            inputs.iter().zip(self.inputs.iter()).zip(&self.input_types)
-        {
-            let mut tensor =
-                guarded("making an input", || Tensor::zero_dt(datum_type, &spec.shape()))?;
-            write_tensor(&mut tensor, view)?;
-            tensors.push(tensor.into());
+        for (held, view) in self.inputs.iter_mut().zip(inputs) {
+            // Alone unless the last run has kept it.
+            write_tensor(Arc::make_mut(held), view)?;
+            tensors.push(TValue::from_const(Arc::clone(held)));
         }
-        let results = guarded("inference", || state.run(tensors))?;
+        let results = guarded("inference", || {
+            state.run(tensors).map_err(|error| tract_error("inference", &error))
+        })?;
         check_count("outputs", outputs.len(), results.len())?;
-        for (result, (view, spec)) in results.iter().zip(outputs.iter_mut().zip(&*self.outputs)) {
+        for (result, (view, spec)) in results.iter().zip(outputs.iter_mut().zip(&plan.outputs)) {
             read_tensor(result, view, spec)?;
         }
         self.state = Some(state);
@@ -85,14 +104,14 @@ impl Session for TractSession {
 }
 
 fn unknown_view(dtype: DType) -> BackendError {
-    runtime_error(&format!("expected a view of 8 to 32-bit numbers, found one of {dtype}"))
+    runtime_error(format!("expected a view of 8 to 32-bit numbers, found one of {dtype}"))
 }
 
 /// Copies elements into a tensor of the same size.
 fn write_tensor(tensor: &mut Tensor, elements: &TensorView<'_>) -> Result<(), BackendError> {
     let bytes = tensor.as_bytes_mut();
     if bytes.len() != elements.byte_size() {
-        return Err(runtime_error(&format!(
+        return Err(runtime_error(format!(
             "expected an input of {} bytes, found tract's of {}",
             elements.byte_size(),
             bytes.len()

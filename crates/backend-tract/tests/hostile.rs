@@ -4,7 +4,6 @@
 
 use image_embedder_backend::{Backend, BackendError, CompileOptions, ModelData};
 use image_embedder_backend_tract::TractBackend;
-use image_embedder_test_support::model;
 use image_embedder_test_support::model_builder::PassThrough;
 
 fn compile(bytes: Vec<u8>) -> Result<(), BackendError> {
@@ -52,12 +51,6 @@ fn no_truncation_panics() {
 }
 
 #[test]
-fn the_bundled_model_is_refused_by_the_operator_that_tract_lacks() {
-    let bytes = std::fs::read(model("efficientnet_lite0_feature_vector_uint8.tflite")).unwrap();
-    assert_eq!(compile(bytes).unwrap_err(), unsupported(&["QUANTIZE"]));
-}
-
-#[test]
 fn all_missing_operators_are_named_at_once() {
     let mut model = PassThrough::default().model();
     let codes = model.operator_codes.as_mut().unwrap();
@@ -65,7 +58,7 @@ fn all_missing_operators_are_named_at_once() {
     codes[0].deprecated_builtin_code = 32;
     codes[0].custom_code = Some("My.Operator".to_owned());
     let mut second = codes[0].clone();
-    (second.builtin_code, second.deprecated_builtin_code) = (114, 114);
+    (second.builtin_code, second.deprecated_builtin_code) = (7, 7);
     second.custom_code = None;
     let mut third = second.clone();
     (third.builtin_code, third.deprecated_builtin_code) = (9999, 127);
@@ -79,7 +72,7 @@ fn all_missing_operators_are_named_at_once() {
     }
     assert_eq!(
         compile(model.to_bytes()).unwrap_err(),
-        unsupported(&["custom operator My.Operator", "QUANTIZE", "builtin operator code 9999"])
+        unsupported(&["CUSTOM My.Operator", "EMBEDDING_LOOKUP", "BUILTIN 9999"])
     );
 }
 
@@ -105,14 +98,9 @@ fn a_tensor_index_out_of_range_is_invalid() {
 }
 
 #[test]
-fn a_panic_inside_tract_is_an_error() {
-    // tract takes for granted that tensors have names.
+fn a_tensor_without_a_name_is_taken() {
     let mut model = PassThrough::default().model();
     let graph = &mut model.subgraphs.as_mut().unwrap()[0];
     graph.tensors.as_mut().unwrap()[0].name = None;
-    let error = compile(model.to_bytes()).unwrap_err();
-    let BackendError::Runtime { backend, message } = error else { panic!("{error:?}") };
-    assert_eq!(backend, "tract");
-    assert!(message.starts_with("translating the model panicked: "), "{message}");
-    compile(PassThrough::default().to_bytes()).unwrap();
+    compile(model.to_bytes()).unwrap();
 }

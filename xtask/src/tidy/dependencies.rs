@@ -60,9 +60,9 @@ const RULES: [Rule; 15] = [
     },
     Rule {
         folder: "crates/backend-tract",
-        inside: &["backend"],
-        outside: &["tract-tflite"],
-        inside_tests: &["test-support", "schema", "backend-tflite"],
+        inside: &["backend", "schema"],
+        outside: &["tract-core"],
+        inside_tests: &["test-support"],
     },
     Rule {
         folder: "crates/embedder",
