@@ -1,6 +1,6 @@
 //! A case: a model and inputs.
 
-use image_embedder_backend::{DType, TensorView, TensorViewMut};
+use image_embedder_backend::{DType, TensorView, TensorViewMut, f16};
 
 use crate::random::fnv1a;
 
@@ -114,6 +114,8 @@ macro_rules! elements {
 elements! {
     /// 32-bit floats.
     Float32(f32);
+    /// 16-bit floats.
+    Float16(f16);
     /// Signed bytes.
     Int8(i8);
     /// Unsigned bytes.
@@ -122,6 +124,8 @@ elements! {
     Int16(i16);
     /// Signed 32-bit integers.
     Int32(i32);
+    /// Signed 64-bit integers.
+    Int64(i64);
 }
 
 #[cfg(test)]
@@ -132,10 +136,12 @@ mod tests {
     fn elements_survive_the_way_through_bytes() {
         let all = [
             Elements::Float32(vec![1.5, -0.0]),
+            Elements::Float16(vec![f16::from_f32(1.5), f16::NEG_INFINITY]),
             Elements::Int8(vec![-128, 127]),
             Elements::UInt8(vec![0, 255]),
             Elements::Int16(vec![-2, 300]),
             Elements::Int32(vec![i32::MIN, 7]),
+            Elements::Int64(vec![i64::MIN, 7]),
         ];
         for elements in &all {
             let bytes = elements.to_le_bytes();

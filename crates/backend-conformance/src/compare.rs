@@ -1,5 +1,7 @@
 //! Whether results are what they must be.
 
+use image_embedder_backend::f16;
+
 use crate::{Elements, Tensor};
 
 /// How far results may be from those expected.
@@ -57,10 +59,17 @@ fn compare_elements(
         (Elements::Float32(expected), Elements::Float32(found)) => {
             compare_floats(expected, found, tolerance.float32)
         }
+        (Elements::Float16(expected), Elements::Float16(found)) => {
+            let widened = |values: &[f16]| -> Vec<f32> {
+                values.iter().map(|value| value.to_f32()).collect()
+            };
+            compare_floats(&widened(expected), &widened(found), tolerance.float32)
+        }
         (Elements::Int8(a), Elements::Int8(b)) => compare_integers(a, b, tolerance.steps),
         (Elements::UInt8(a), Elements::UInt8(b)) => compare_integers(a, b, tolerance.steps),
         (Elements::Int16(a), Elements::Int16(b)) => compare_integers(a, b, tolerance.steps),
         (Elements::Int32(a), Elements::Int32(b)) => compare_integers(a, b, tolerance.steps),
+        (Elements::Int64(a), Elements::Int64(b)) => compare_integers(a, b, tolerance.steps),
         _ => Err(format!("expected elements of {}, found {}", expected.dtype(), found.dtype())),
     }
 }

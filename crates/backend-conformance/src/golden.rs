@@ -215,9 +215,17 @@ impl Golden {
 }
 
 fn dtype_of(name: &str) -> Option<DType> {
-    [DType::Float32, DType::Int8, DType::UInt8, DType::Int16, DType::Int32]
-        .into_iter()
-        .find(|dtype| dtype.name() == name)
+    [
+        DType::Float32,
+        DType::Float16,
+        DType::Int8,
+        DType::UInt8,
+        DType::Int16,
+        DType::Int32,
+        DType::Int64,
+    ]
+    .into_iter()
+    .find(|dtype| dtype.name() == name)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Building models: a graph under construction, its formats, and random data for it.
 
-use half::f16;
+use image_embedder_backend::f16;
 use image_embedder_schema::tflite::{
     BufferT, BuiltinOperator, BuiltinOptionsT, ModelT, OperatorCodeT, OperatorT,
     QuantizationParametersT, SubGraphT, TensorT, TensorType,

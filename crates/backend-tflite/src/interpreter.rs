@@ -477,10 +477,12 @@ impl Interpreter {
         let byte_size = elements.byte_size();
         let source: *const u8 = match elements {
             TensorView::Float32(elements) => elements.as_ptr().cast(),
+            TensorView::Float16(elements) => elements.as_ptr().cast(),
             TensorView::Int8(elements) => elements.as_ptr().cast(),
             TensorView::UInt8(elements) => elements.as_ptr(),
             TensorView::Int16(elements) => elements.as_ptr().cast(),
             TensorView::Int32(elements) => elements.as_ptr().cast(),
+            TensorView::Int64(elements) => elements.as_ptr().cast(),
             other => return Err(unknown_view(other.dtype())),
         };
         let target = self.data(Side::Inputs, index, byte_size)?;
@@ -498,10 +500,12 @@ impl Interpreter {
         let byte_size = elements.byte_size();
         let target: *mut u8 = match elements {
             TensorViewMut::Float32(elements) => elements.as_mut_ptr().cast(),
+            TensorViewMut::Float16(elements) => elements.as_mut_ptr().cast(),
             TensorViewMut::Int8(elements) => elements.as_mut_ptr().cast(),
             TensorViewMut::UInt8(elements) => elements.as_mut_ptr(),
             TensorViewMut::Int16(elements) => elements.as_mut_ptr().cast(),
             TensorViewMut::Int32(elements) => elements.as_mut_ptr().cast(),
+            TensorViewMut::Int64(elements) => elements.as_mut_ptr().cast(),
             other => return Err(unknown_view(other.dtype())),
         };
         let source = self.data(Side::Outputs, index, byte_size)?;
@@ -528,7 +532,7 @@ impl fmt::Debug for Interpreter {
 fn unknown_view(dtype: DType) -> BackendError {
     BackendError::Runtime {
         backend: NAME.to_owned(),
-        message: format!("expected a view of 8 to 32-bit numbers, found one of {dtype}"),
+        message: format!("expected a view of 8 to 64-bit numbers, found one of {dtype}"),
     }
 }
 

@@ -9,6 +9,9 @@
 //! Backend --compile(ModelData)--> Model (Send + Sync) --session()--> Session (Send)
 //! ```
 //!
+//! Elements of 16-bit floats are [`half::f16`](f16), which is exported here so that a user of this
+//! crate need not depend on `half`.
+//!
 //! The crate knows tensors and nothing of images, files or the network.
 #![forbid(unsafe_code)]
 
@@ -27,6 +30,7 @@ pub use backend::Backend;
 pub use check::{check_count, check_inputs, check_outputs, resized_shapes};
 pub use dtype::DType;
 pub use error::BackendError;
+pub use half::f16;
 pub use model::Model;
 pub use model_data::ModelData;
 pub use options::CompileOptions;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use half::f16;
+
 use crate::{BackendError, DType, Quantization};
 
 /// One dimension of a tensor's shape.
@@ -160,6 +162,8 @@ macro_rules! element_views {
 element_views! {
     /// 32-bit floats.
     Float32(f32) = Float32;
+    /// 16-bit floats.
+    Float16(f16) = Float16;
     /// Signed bytes.
     Int8(i8) = Int8;
     /// Unsigned bytes.
@@ -168,6 +172,8 @@ element_views! {
     Int16(i16) = Int16;
     /// Signed 32-bit integers.
     Int32(i32) = Int32;
+    /// Signed 64-bit integers.
+    Int64(i64) = Int64;
 }
 
 #[cfg(test)]
