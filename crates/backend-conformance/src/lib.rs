@@ -23,7 +23,6 @@
 mod case;
 pub mod cases;
 mod compare;
-pub mod exceptions;
 mod execute;
 pub mod golden;
 mod graph;

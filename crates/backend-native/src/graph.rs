@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use half::f16;
-use image_embedder_backend::{BackendError, DType, Dimension, Quantization, TensorSpec};
+use image_embedder_backend::{BackendError, DType, Dimension, Quantization, TensorSpec, f16};
 use image_embedder_schema::tflite::{self, TensorType};
 
 use crate::NAME;
@@ -37,23 +36,34 @@ pub(crate) struct Tensor {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Element {
     Float32,
+    /// Held as `f32`, with values of the narrower type only.
     Float16,
     /// Held as `u8`, 128 higher.
     Int8,
     UInt8,
+    /// Held as `u8`, 0 or 1.
+    Bool,
+    /// Held as `i64`, within the narrower type's range.
     Int32,
     Int64,
     /// Known to the format but not to the engine; only unused tensors may have it.
     Other,
 }
 
-/// Constant elements. Signed bytes are held 128 higher; binary16 is widened.
+/// In what the engine holds elements.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Holder {
+    Float32,
+    Bytes,
+    Integers,
+}
+
+/// Constant elements, as the engine holds them.
 #[derive(Clone, Debug)]
 pub(crate) enum Data {
     Float32(Arc<[f32]>),
     Bytes(Arc<[u8]>),
-    Int32(Arc<[i32]>),
-    Int64(Arc<[i64]>),
+    Integers(Arc<[i64]>),
 }
 
 /// Affine quantisation, per tensor (one scale) or per slice along `dimension`.
@@ -84,6 +94,7 @@ impl Element {
             Some(TensorType::UInt8) => Self::UInt8,
             Some(TensorType::Int32) => Self::Int32,
             Some(TensorType::Int64) => Self::Int64,
+            Some(TensorType::Bool) => Self::Bool,
             _ => Self::Other,
         }
     }
@@ -97,8 +108,24 @@ impl Element {
             Self::UInt8 => DType::UInt8,
             Self::Int32 => DType::Int32,
             Self::Int64 => DType::Int64,
+            Self::Bool => DType::Bool,
             Self::Other => return None,
         })
+    }
+
+    /// In what elements are held, if the engine knows them.
+    pub(crate) fn holder(self) -> Option<Holder> {
+        Some(match self {
+            Self::Float32 | Self::Float16 => Holder::Float32,
+            Self::Int8 | Self::UInt8 | Self::Bool => Holder::Bytes,
+            Self::Int32 | Self::Int64 => Holder::Integers,
+            Self::Other => return None,
+        })
+    }
+
+    /// Whether elements are whole numbers without a scale.
+    pub(crate) fn is_integer(self) -> bool {
+        matches!(self, Self::Int32 | Self::Int64)
     }
 
     /// Whether elements are quantised bytes.
@@ -163,16 +190,20 @@ impl Tensor {
     }
 
     /// The data as whole numbers, if the tensor is a constant of them.
-    pub(crate) fn integers(&self) -> Option<Vec<i64>> {
+    pub(crate) fn integers(&self) -> Option<&[i64]> {
         match self.data.as_ref()? {
-            Data::Int32(values) => Some(values.iter().map(|&value| i64::from(value)).collect()),
-            Data::Int64(values) => Some(values.to_vec()),
+            Data::Integers(values) => Some(values),
             _ => None,
         }
     }
 }
 
 impl Graph {
+    /// Whether an input has a dimension that may change.
+    pub(crate) fn has_open_inputs(&self) -> bool {
+        self.inputs.iter().any(|&index| self.tensors[index].dynamic.contains(&true))
+    }
+
     /// Reads the first subgraph of a verified model.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, BackendError> {
         let model = tflite::read_model(bytes).map_err(|error| {
@@ -370,8 +401,9 @@ fn read_data(
         Element::Float16 => Data::Float32(numbers(bytes, |raw| f16::from_le_bytes(raw).to_f32())),
         Element::Int8 => Data::Bytes(bytes.iter().map(|&byte| byte ^ 0x80).collect()),
         Element::UInt8 => Data::Bytes(bytes.into()),
-        Element::Int32 => Data::Int32(numbers(bytes, i32::from_le_bytes)),
-        Element::Int64 => Data::Int64(numbers(bytes, i64::from_le_bytes)),
+        Element::Bool => Data::Bytes(bytes.iter().map(|&byte| u8::from(byte != 0)).collect()),
+        Element::Int32 => Data::Integers(numbers(bytes, |raw| i64::from(i32::from_le_bytes(raw)))),
+        Element::Int64 => Data::Integers(numbers(bytes, i64::from_le_bytes)),
         Element::Other => return Ok(None),
     }))
 }

@@ -22,9 +22,7 @@ pub(crate) struct NativeModel {
 
 impl NativeModel {
     pub(crate) fn new(graph: Graph, target: Target, threads: usize) -> Result<Self, BackendError> {
-        let shapes: Vec<_> =
-            graph.inputs.iter().map(|&index| graph.tensors[index].shape.clone()).collect();
-        let plan = Plan::new(&graph, &shapes, target)?;
+        let plan = Plan::declared(&graph, target)?;
         let specs = |ports: &[crate::plan::Port]| {
             ports.iter().map(|port| port.spec.clone()).collect::<Vec<_>>()
         };

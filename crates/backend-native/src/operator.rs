@@ -7,6 +7,11 @@ use image_embedder_schema::tflite::{
 /// A supported operator.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Operator {
+    AddN,
+    /// The place of the largest or the least element.
+    ArgExtreme {
+        is_maximum: bool,
+    },
     AveragePool2d(Pool),
     BatchMatMul {
         /// Whether the rows and columns of the operand are exchanged.
@@ -14,7 +19,9 @@ pub(crate) enum Operator {
     },
     BatchToSpaceNd,
     Binary(Binary, Activation),
+    BroadcastTo,
     Cast,
+    Compare(Comparison),
     Concatenation {
         axis: i32,
         activation: Activation,
@@ -27,7 +34,6 @@ pub(crate) enum Operator {
     Dequantize,
     ExpandDims,
     Fill,
-    FloorMod,
     FullyConnected {
         activation: Activation,
         keep_dims: bool,
@@ -37,7 +43,11 @@ pub(crate) enum Operator {
         batch_dims: i32,
     },
     L2Normalization(Activation),
+    L2Pool2d(Pool),
     LogSoftmax,
+    LogicalAnd,
+    LogicalNot,
+    LogicalOr,
     MaxPool2d(Pool),
     MirrorPad {
         /// Whether the edge itself is repeated.
@@ -50,6 +60,8 @@ pub(crate) enum Operator {
     Pad,
     Prelu,
     Quantize,
+    Range,
+    Rank,
     Reduce {
         function: Reduction,
         keep_dims: bool,
@@ -57,6 +69,11 @@ pub(crate) enum Operator {
     Reshape,
     ResizeBilinear(Alignment),
     ResizeNearestNeighbor(Alignment),
+    ReverseV2,
+    /// By a condition, with broadcasting or as the first version has it.
+    Select {
+        broadcasts: bool,
+    },
     Shape,
     Slice,
     Softmax {
@@ -70,12 +87,14 @@ pub(crate) enum Operator {
     SplitV,
     Squeeze,
     StridedSlice(Masks),
+    Tile,
     Transpose,
     TransposeConv(Convolution),
     Unary(Unary),
     Unpack {
         axis: i32,
     },
+    ZerosLike,
 }
 
 /// A function of two elements.
@@ -84,6 +103,7 @@ pub(crate) enum Binary {
     Add,
     Div,
     FloorDiv,
+    FloorMod,
     Maximum,
     Minimum,
     Mul,
@@ -92,11 +112,23 @@ pub(crate) enum Binary {
     Sub,
 }
 
+/// A relation of two elements.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Comparison {
+    Equal,
+    Greater,
+    GreaterEqual,
+    Less,
+    LessEqual,
+    NotEqual,
+}
+
 /// A function of one element.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Unary {
     Abs,
     Ceil,
+    Cos,
     Elu,
     Exp,
     Floor,
@@ -109,6 +141,7 @@ pub(crate) enum Unary {
     Clamp(Activation),
     Round,
     Rsqrt,
+    Sin,
     Sqrt,
     Square,
     Tanh,
@@ -222,12 +255,16 @@ impl Operator {
                 Self::Binary(Binary::Add, Activation::read(o.fused_activation_function())?)
             }
             (Code::Add, Options::None) => Self::Binary(Binary::Add, Activation::None),
+            (Code::AddN, _) => Self::AddN,
+            (Code::ArgMax, _) => Self::ArgExtreme { is_maximum: true },
+            (Code::ArgMin, _) => Self::ArgExtreme { is_maximum: false },
             (Code::AveragePool2d, Options::Pool2DOptions(o)) => Self::AveragePool2d(read_pool(o)?),
             (Code::BatchMatmul, Options::BatchMatMulOptions(o)) => {
                 Self::BatchMatMul { adjoint: [o.adj_x(), o.adj_y()] }
             }
             (Code::BatchMatmul, Options::None) => Self::BatchMatMul { adjoint: [false; 2] },
             (Code::BatchToSpaceNd, _) => Self::BatchToSpaceNd,
+            (Code::BroadcastTo, _) => Self::BroadcastTo,
             (Code::Cast, _) => Self::Cast,
             (Code::Ceil, _) => return unary(Unary::Ceil),
             (Code::Concatenation, Options::ConcatenationOptions(o)) => Self::Concatenation {
@@ -240,6 +277,7 @@ impl Operator {
                 dilations: positive(o.dilation_h_factor(), o.dilation_w_factor())?,
                 activation: Activation::read(o.fused_activation_function())?,
             }),
+            (Code::Cos, _) => return unary(Unary::Cos),
             (Code::DepthToSpace, Options::DepthToSpaceOptions(o)) => {
                 Self::DepthToSpace { block: o.block_size() }
             }
@@ -257,12 +295,13 @@ impl Operator {
             }
             (Code::Div, Options::None) => Self::Binary(Binary::Div, Activation::None),
             (Code::Elu, _) => return unary(Unary::Elu),
+            (Code::Equal, _) => Self::Compare(Comparison::Equal),
             (Code::Exp, _) => return unary(Unary::Exp),
             (Code::ExpandDims, _) => Self::ExpandDims,
             (Code::Fill, _) => Self::Fill,
             (Code::Floor, _) => return unary(Unary::Floor),
             (Code::FloorDiv, _) => Self::Binary(Binary::FloorDiv, Activation::None),
-            (Code::FloorMod, _) => Self::FloorMod,
+            (Code::FloorMod, _) => Self::Binary(Binary::FloorMod, Activation::None),
             (Code::FullyConnected, Options::FullyConnectedOptions(o))
                 if o.weights_format() == 0 =>
             {
@@ -279,16 +318,24 @@ impl Operator {
                 return unary(Unary::Gelu { approximate: o.approximate() });
             }
             (Code::Gelu, Options::None) => return unary(Unary::Gelu { approximate: false }),
+            (Code::Greater, _) => Self::Compare(Comparison::Greater),
+            (Code::GreaterEqual, _) => Self::Compare(Comparison::GreaterEqual),
             (Code::HardSwish, _) => return unary(Unary::HardSwish),
             (Code::L2Normalization, Options::L2NormOptions(o)) => {
                 Self::L2Normalization(Activation::read(o.fused_activation_function())?)
             }
             (Code::L2Normalization, Options::None) => Self::L2Normalization(Activation::None),
+            (Code::L2Pool2d, Options::Pool2DOptions(o)) => Self::L2Pool2d(read_pool(o)?),
             (Code::LeakyRelu, Options::LeakyReluOptions(o)) => {
                 return unary(Unary::LeakyRelu { alpha: o.alpha() });
             }
+            (Code::Less, _) => Self::Compare(Comparison::Less),
+            (Code::LessEqual, _) => Self::Compare(Comparison::LessEqual),
             (Code::Log, _) => return unary(Unary::Log),
             (Code::LogSoftmax, _) => Self::LogSoftmax,
+            (Code::LogicalAnd, _) => Self::LogicalAnd,
+            (Code::LogicalNot, _) => Self::LogicalNot,
+            (Code::LogicalOr, _) => Self::LogicalOr,
             (Code::Logistic, _) => return unary(Unary::Logistic),
             (Code::Maximum, _) => Self::Binary(Binary::Maximum, Activation::None),
             (Code::MaxPool2d, Options::Pool2DOptions(o)) => Self::MaxPool2d(read_pool(o)?),
@@ -322,11 +369,14 @@ impl Operator {
             }
             (Code::Mul, Options::None) => Self::Binary(Binary::Mul, Activation::None),
             (Code::Neg, _) => return unary(Unary::Neg),
+            (Code::NotEqual, _) => Self::Compare(Comparison::NotEqual),
             (Code::Pack, Options::PackOptions(o)) => Self::Pack { axis: o.axis() },
             (Code::Pad | Code::PadV2, _) => Self::Pad,
             (Code::Pow, _) => Self::Binary(Binary::Pow, Activation::None),
             (Code::Prelu, _) => Self::Prelu,
             (Code::Quantize, _) => Self::Quantize,
+            (Code::Range, _) => Self::Range,
+            (Code::Rank, _) => Self::Rank,
             (Code::Relu, _) => return unary(Unary::Clamp(Activation::Relu)),
             (Code::Relu6, _) => return unary(Unary::Clamp(Activation::Relu6)),
             (Code::ReluN1To1, _) => return unary(Unary::Clamp(Activation::ReluN1To1)),
@@ -343,9 +393,13 @@ impl Operator {
                     half_pixel_centers: o.half_pixel_centers(),
                 })
             }
+            (Code::ReverseV2, _) => Self::ReverseV2,
             (Code::Round, _) => return unary(Unary::Round),
             (Code::Rsqrt, _) => return unary(Unary::Rsqrt),
+            (Code::Select, _) => Self::Select { broadcasts: false },
+            (Code::SelectV2, _) => Self::Select { broadcasts: true },
             (Code::Shape, _) => Self::Shape,
+            (Code::Sin, _) => return unary(Unary::Sin),
             (Code::Slice, _) => Self::Slice,
             (Code::Softmax, Options::SoftmaxOptions(o)) => Self::Softmax { beta: o.beta() },
             (Code::SpaceToBatchNd, _) => Self::SpaceToBatchNd,
@@ -374,6 +428,7 @@ impl Operator {
             }
             (Code::Sub, Options::None) => Self::Binary(Binary::Sub, Activation::None),
             (Code::Tanh, _) => return unary(Unary::Tanh),
+            (Code::Tile, _) => Self::Tile,
             (Code::Transpose, _) => Self::Transpose,
             (Code::TransposeConv, Options::TransposeConvOptions(o)) => {
                 Self::TransposeConv(Convolution {
@@ -384,6 +439,7 @@ impl Operator {
                 })
             }
             (Code::Unpack, Options::UnpackOptions(o)) => Self::Unpack { axis: o.axis() },
+            (Code::ZerosLike, _) => Self::ZerosLike,
             _ => return None,
         })
     }

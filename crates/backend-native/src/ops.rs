@@ -1,10 +1,14 @@
 //! From operators to steps: shape inference, checks and kernel construction, a file per family.
 
+mod arg_extreme;
 mod binary;
 mod broadcast;
+mod comparison;
 mod concatenation;
 mod convolution;
 mod depthwise_convolution;
+mod elements;
+mod gather;
 mod layout;
 mod matrix;
 mod normalize;
@@ -13,7 +17,9 @@ mod pool;
 mod quantize;
 mod reduce;
 mod resize;
+mod select;
 mod selection;
+mod shape;
 mod slice;
 mod softmax;
 mod space_batch;
@@ -27,8 +33,6 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use image_embedder_backend::BackendError;
-
-pub(crate) use slice::strided_parts;
 
 use crate::fold;
 use crate::graph::{Data, Element, Graph, Node, Tensor, invalid};
@@ -147,6 +151,7 @@ impl<'a> Operands<'a> {
     pub(crate) fn integers(&self, index: usize) -> Result<Vec<i64>, BackendError> {
         self.input(index)?
             .integers()
+            .map(<[i64]>::to_vec)
             .ok_or_else(|| self.unsupported(format!("input {index} that is not constant")))
     }
 
@@ -159,13 +164,10 @@ impl<'a> Operands<'a> {
     /// Checks that elements of an input mean the same in the output.
     pub(crate) fn check_moves(&self, input: &Tensor) -> Result<(), BackendError> {
         let output = self.output()?;
-        if both_float32(input, output) {
-            return Ok(());
-        }
-        if !both_bytes(input, output) {
+        if input.element != output.element || input.element.holder().is_none() {
             return Err(self.unsupported_elements());
         }
-        if input.quantization != output.quantization {
+        if input.element.is_byte() && input.quantization != output.quantization {
             return Err(self.unsupported("an output quantised otherwise than the input"));
         }
         Ok(())
@@ -219,20 +221,21 @@ pub(crate) fn lower(operator: Operator, operands: &Operands<'_>) -> Result<Lower
     if outputs != 1 && !operator.has_many_outputs() {
         return Err(operands.invalid(format!("expected one output, found {outputs}")));
     }
-    if let Some(folded) = fold::fold(operator, operands)? {
-        return Ok(folded);
-    }
     let lowered = lower_at_run_time(operator, operands)?;
     fold::run_on_constants(lowered, operands)
 }
 
 fn lower_at_run_time(operator: Operator, operands: &Operands<'_>) -> Result<Lowered, BackendError> {
     match operator {
+        Operator::AddN => binary::lower_sum(operands),
+        Operator::ArgExtreme { is_maximum } => arg_extreme::lower(operands, is_maximum),
         Operator::AveragePool2d(pool) => pool::lower_average(operands, &pool),
         Operator::BatchMatMul { adjoint } => matrix::lower_batch(operands, adjoint),
         Operator::BatchToSpaceNd => space_batch::lower_batch_to_space(operands),
         Operator::Binary(function, activation) => binary::lower(operands, function, activation),
+        Operator::BroadcastTo => slice::lower_broadcast_to(operands),
         Operator::Cast => quantize::lower_cast(operands),
+        Operator::Compare(comparison) => comparison::lower(operands, comparison),
         Operator::Concatenation { axis, activation } => {
             concatenation::lower(operands, axis, activation)
         }
@@ -241,25 +244,34 @@ fn lower_at_run_time(operator: Operator, operands: &Operands<'_>) -> Result<Lowe
         Operator::DepthwiseConv2d(options) => depthwise_convolution::lower(operands, &options),
         Operator::Dequantize => quantize::lower_dequantize(operands),
         Operator::ExpandDims => layout::lower_expand_dims(operands),
-        Operator::Fill => layout::lower_fill(operands),
+        Operator::Fill => shape::lower_fill(operands),
         Operator::FullyConnected { activation, keep_dims } => {
             matrix::lower_fully_connected(operands, activation, keep_dims)
         }
-        Operator::Gather { axis, batch_dims } => slice::lower_gather(operands, axis, batch_dims),
+        Operator::Gather { axis, batch_dims } => gather::lower(operands, axis, batch_dims),
         Operator::L2Normalization(activation) => normalize::lower_l2(operands, activation),
+        Operator::L2Pool2d(pool) => pool::lower_root_mean_square(operands, &pool),
         Operator::LogSoftmax => softmax::lower_log(operands),
+        Operator::LogicalAnd => comparison::lower_logical(operands, |a, b| a & b),
+        Operator::LogicalNot => comparison::lower_not(operands),
+        Operator::LogicalOr => comparison::lower_logical(operands, |a, b| a | b),
         Operator::MaxPool2d(pool) => pool::lower_max(operands, &pool),
         Operator::MirrorPad { symmetric } => pad::lower_mirror(operands, symmetric),
         Operator::Pack { axis } => concatenation::lower_pack(operands, axis),
         Operator::Pad => pad::lower(operands),
         Operator::Prelu => binary::lower_prelu(operands),
         Operator::Quantize => quantize::lower_quantize(operands),
+        Operator::Range => shape::lower_range(operands),
+        Operator::Rank => shape::lower_rank(operands),
         Operator::Reduce { function, keep_dims } => reduce::lower(operands, function, keep_dims),
         Operator::Reshape => layout::lower_reshape(operands),
         Operator::ResizeBilinear(alignment) => resize::lower_bilinear(operands, alignment),
         Operator::ResizeNearestNeighbor(alignment) => {
             resize::lower_nearest_neighbor(operands, alignment)
         }
+        Operator::ReverseV2 => slice::lower_reverse(operands),
+        Operator::Select { broadcasts } => select::lower(operands, broadcasts),
+        Operator::Shape => shape::lower_shape(operands),
         Operator::Slice => slice::lower_slice(operands),
         Operator::Softmax { beta } => softmax::lower(operands, beta),
         Operator::SpaceToBatchNd => space_batch::lower_space_to_batch(operands),
@@ -268,13 +280,12 @@ fn lower_at_run_time(operator: Operator, operands: &Operands<'_>) -> Result<Lowe
         Operator::SplitV => slice::lower_split_v(operands),
         Operator::Squeeze => layout::lower_squeeze(operands),
         Operator::StridedSlice(masks) => slice::lower_strided_slice(operands, masks),
+        Operator::Tile => slice::lower_tile(operands),
         Operator::Transpose => transpose::lower(operands),
         Operator::TransposeConv(options) => transpose_convolution::lower(operands, &options),
         Operator::Unary(function) => unary::lower(operands, function),
         Operator::Unpack { axis } => slice::lower_unpack(operands, axis),
-        Operator::FloorMod | Operator::Shape => {
-            Err(operands.unsupported("inputs that are not known in advance"))
-        }
+        Operator::ZerosLike => shape::lower_zeros_like(operands),
     }
 }
 
@@ -287,6 +298,11 @@ pub(crate) fn dimension(axis: i64, rank: usize) -> Option<usize> {
 /// Whether both are floats.
 pub(crate) fn both_float32(a: &Tensor, b: &Tensor) -> bool {
     a.element == Element::Float32 && b.element == Element::Float32
+}
+
+/// Whether both are whole numbers of the same type.
+pub(crate) fn both_integers(a: &Tensor, b: &Tensor) -> bool {
+    a.element.is_integer() && a.element == b.element
 }
 
 /// Whether both are bytes of the same type.

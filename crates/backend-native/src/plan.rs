@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use image_embedder_backend::{BackendError, TensorSpec};
 
-use crate::graph::{Data, Element, Graph, Tensor, checked_element_count, invalid};
+use crate::graph::{Element, Graph, Holder, Tensor, checked_element_count, invalid, unsupported};
 use crate::ops::{self, Kernel, Operands, Work};
 use crate::parts::{Cost, Division};
 use crate::simd::Isa;
@@ -13,6 +13,8 @@ use crate::slots::{Place, ScratchSizes};
 /// Everything that a session needs to run, shared by the sessions of a model.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    /// Why the graph cannot run for its present input shapes, if it cannot.
+    pub(crate) misfit: Option<BackendError>,
     pub(crate) steps: Vec<Step>,
     pub(crate) inputs: Vec<Port>,
     pub(crate) outputs: Vec<Port>,
@@ -20,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) float32_slots: Vec<usize>,
     /// Elements of each slot of bytes.
     pub(crate) byte_slots: Vec<usize>,
+    /// Elements of each slot of whole numbers.
+    pub(crate) integer_slots: Vec<usize>,
     pub(crate) scratch: ScratchSizes,
 }
 
@@ -58,7 +62,46 @@ struct Draft {
 }
 
 impl Plan {
+    /// The plan of a graph before an input has got a size that the graph can take: inputs and
+    /// outputs as the model declares them, and no steps.
+    fn without_steps(graph: &Graph, misfit: BackendError) -> Result<Self, BackendError> {
+        let ports = |indices: &[usize]| -> Result<Vec<Port>, BackendError> {
+            let port = |&index: &usize| {
+                Ok(Port { spec: graph.tensors[index].spec()?, place: Place::Nowhere })
+            };
+            indices.iter().map(port).collect()
+        };
+        Ok(Self {
+            misfit: Some(misfit),
+            steps: Vec::new(),
+            inputs: ports(&graph.inputs)?,
+            outputs: ports(&graph.outputs)?,
+            float32_slots: Vec::new(),
+            byte_slots: Vec::new(),
+            integer_slots: Vec::new(),
+            scratch: ScratchSizes::default(),
+        })
+    }
+
+    /// Plans the graph for the input shapes that the model declares.
+    ///
+    /// A model of open sizes whose declared ones do not fit a shape inside it, such as `1x1`
+    /// where an operator flattens `48x33` pixels, gets a plan that cannot run.
+    pub(crate) fn declared(graph: &Graph, target: Target) -> Result<Self, BackendError> {
+        let shapes: Vec<_> =
+            graph.inputs.iter().map(|&index| graph.tensors[index].shape.clone()).collect();
+        match Self::new(graph, &shapes, target) {
+            Err(misfit @ BackendError::ShapeMismatch { .. }) if graph.has_open_inputs() => {
+                Self::without_steps(graph, misfit)
+            }
+            Err(misfit @ BackendError::ShapeMismatch { .. }) => Err(invalid(misfit.to_string())),
+            plan => plan,
+        }
+    }
+
     /// Plans the graph for the given input shapes, in the order of its inputs.
+    ///
+    /// [`BackendError::ShapeMismatch`] means that the graph may take other shapes.
     pub(crate) fn new(
         graph: &Graph,
         input_shapes: &[Vec<usize>],
@@ -120,6 +163,7 @@ struct Layout<'a> {
     places: Vec<Option<Place>>,
     float32_slots: Vec<usize>,
     byte_slots: Vec<usize>,
+    integer_slots: Vec<usize>,
 }
 
 impl<'a> Layout<'a> {
@@ -144,6 +188,7 @@ impl<'a> Layout<'a> {
             places: vec![None; tensors.len()],
             float32_slots: Vec::new(),
             byte_slots: Vec::new(),
+            integer_slots: Vec::new(),
         };
         let mut free = Free::default();
         for &input in &graph.inputs {
@@ -177,22 +222,20 @@ impl<'a> Layout<'a> {
         free: &mut Free,
     ) -> Result<(), BackendError> {
         let len = tensor.element_count();
-        let place = match tensor.element {
-            Element::Float32 => {
+        let place = match tensor.element.holder() {
+            Some(Holder::Float32) => {
                 let index = take(&mut self.float32_slots, &mut free.float32, len);
                 Place::Float32 { index, len }
             }
-            Element::Int8 | Element::UInt8 => {
+            Some(Holder::Bytes) => {
                 let index = take(&mut self.byte_slots, &mut free.bytes, len);
                 Place::Bytes { index, len }
             }
-            _ => {
-                return Err(invalid(format!(
-                    "tensor {}: expected FLOAT32, INT8 or UINT8 elements, found {}",
-                    tensor.name,
-                    tensor.element.dtype().map_or("others", |dtype| dtype.name())
-                )));
+            Some(Holder::Integers) => {
+                let index = take(&mut self.integer_slots, &mut free.integers, len);
+                Place::Integers { index, len }
             }
+            None => return Err(unsupported(&tensor.name, "elements of that type")),
         };
         self.places[index] = Some(place);
         Ok(())
@@ -200,10 +243,8 @@ impl<'a> Layout<'a> {
 
     fn find(&self, tensors: &[Tensor], index: usize) -> Result<Place, BackendError> {
         let tensor = &tensors[index];
-        match &tensor.data {
-            Some(Data::Float32(values)) => return Ok(Place::ConstantFloat32(values.clone())),
-            Some(Data::Bytes(values)) => return Ok(Place::ConstantBytes(values.clone())),
-            _ => {}
+        if let Some(data) = &tensor.data {
+            return Ok(Place::Constant(data.clone()));
         }
         self.places[self.home[index]].clone().ok_or_else(|| {
             invalid(format!("tensor {}: expected to be computed before it is read", tensor.name))
@@ -221,7 +262,11 @@ impl<'a> Layout<'a> {
             indices
                 .iter()
                 .map(|&index| {
-                    Ok(Port { spec: tensors[index].spec()?, place: self.find(tensors, index)? })
+                    let tensor = &tensors[index];
+                    if tensor.element == Element::Bool {
+                        return Err(unsupported(&tensor.name, "a BOOL input or output"));
+                    }
+                    Ok(Port { spec: tensor.spec()?, place: self.find(tensors, index)? })
                 })
                 .collect::<Result<Vec<_>, BackendError>>()
         };
@@ -259,11 +304,13 @@ impl<'a> Layout<'a> {
             });
         }
         Ok(Plan {
+            misfit: None,
             steps,
             inputs,
             outputs,
             float32_slots: self.float32_slots,
             byte_slots: self.byte_slots,
+            integer_slots: self.integer_slots,
             scratch,
         })
     }
@@ -274,6 +321,7 @@ impl<'a> Layout<'a> {
 struct Free {
     float32: Vec<usize>,
     bytes: Vec<usize>,
+    integers: Vec<usize>,
 }
 
 impl Free {
@@ -281,7 +329,8 @@ impl Free {
         match place {
             Some(Place::Float32 { index, .. }) => self.float32.push(*index),
             Some(Place::Bytes { index, .. }) => self.bytes.push(*index),
-            _ => {}
+            Some(Place::Integers { index, .. }) => self.integers.push(*index),
+            Some(Place::Constant(_) | Place::Nowhere) | None => {}
         }
     }
 }

@@ -3,15 +3,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use image_embedder_backend::{
-    BackendError, Session, TensorSpec, TensorView, TensorViewMut, check_inputs, check_outputs,
+    BackendError, Session, TensorSpec, TensorView, TensorViewMut, check_inputs, check_outputs, f16,
     resized_shapes,
 };
 
+use crate::NAME;
 use crate::aligned::AlignedVec;
 use crate::graph::Graph;
 use crate::parts::Parts;
 use crate::plan::{Plan, Port, Step, Target};
-use crate::slots::{Elements, Inputs, Output, Place, Scratch, Slots, misplaced};
+use crate::slots::{Elements, Held, Inputs, Output, Place, Scratch, Slots, misplaced};
 use crate::threads::{Pool, Run};
 
 /// The memory of one inference at a time.
@@ -41,6 +42,7 @@ impl NativeSession {
             slots: Slots {
                 float32: plan.float32_slots.iter().map(|&len| AlignedVec::new(len)).collect(),
                 bytes: plan.byte_slots.iter().map(|&len| AlignedVec::new(len)).collect(),
+                integers: plan.integer_slots.iter().map(|&len| AlignedVec::new(len)).collect(),
             },
             scratch: scratch.collect(),
             plan,
@@ -53,6 +55,19 @@ impl NativeSession {
         match (place, view) {
             (Place::Float32 { index, len }, TensorView::Float32(values)) => {
                 self.slots.float32[*index][..*len].copy_from_slice(values);
+            }
+            (Place::Float32 { index, len }, TensorView::Float16(values)) => {
+                for (held, value) in self.slots.float32[*index][..*len].iter_mut().zip(*values) {
+                    *held = value.to_f32();
+                }
+            }
+            (Place::Integers { index, len }, TensorView::Int64(values)) => {
+                self.slots.integers[*index][..*len].copy_from_slice(values);
+            }
+            (Place::Integers { index, len }, TensorView::Int32(values)) => {
+                for (held, value) in self.slots.integers[*index][..*len].iter_mut().zip(*values) {
+                    *held = i64::from(*value);
+                }
             }
             (Place::Bytes { index, len }, TensorView::UInt8(values)) => {
                 self.slots.bytes[*index][..*len].copy_from_slice(values);
@@ -72,6 +87,18 @@ impl NativeSession {
         let inputs = Inputs { slots: &self.slots, places: std::slice::from_ref(&port.place) };
         match view {
             TensorViewMut::Float32(values) => values.copy_from_slice(inputs.float32(0)?),
+            TensorViewMut::Float16(values) => {
+                for (value, held) in values.iter_mut().zip(inputs.float32(0)?) {
+                    *value = f16::from_f32(*held);
+                }
+            }
+            TensorViewMut::Int64(values) => values.copy_from_slice(inputs.integers(0)?),
+            TensorViewMut::Int32(values) => {
+                for (value, held) in values.iter_mut().zip(inputs.integers(0)?) {
+                    // Held within the range of the tensor's type.
+                    *value = *held as i32;
+                }
+            }
             TensorViewMut::UInt8(values) => values.copy_from_slice(inputs.bytes(0)?),
             TensorViewMut::Int8(values) => {
                 for (value, held) in values.iter_mut().zip(inputs.bytes(0)?) {
@@ -84,7 +111,6 @@ impl NativeSession {
     }
 }
 
-/// Runs one step: its output's slot leaves the others for as long as the kernel writes it.
 fn run_step(
     step: &Step,
     slots: &mut Slots,
@@ -92,21 +118,34 @@ fn run_step(
     run: &Run<'_>,
 ) -> Result<(), BackendError> {
     match step.output {
-        Place::Float32 { index, len } => {
-            let mut slot = std::mem::take(slots.float32.get_mut(index).ok_or_else(misplaced)?);
-            let elements = slot.get_mut(..len).map(Elements::Float32).ok_or_else(misplaced);
-            let result = elements.and_then(|elements| compute(step, slots, elements, scratch, run));
-            slots.float32[index] = slot;
-            result
-        }
-        Place::Bytes { index, len } => {
-            let mut slot = std::mem::take(slots.bytes.get_mut(index).ok_or_else(misplaced)?);
-            let elements = slot.get_mut(..len).map(Elements::Bytes).ok_or_else(misplaced);
-            let result = elements.and_then(|elements| compute(step, slots, elements, scratch, run));
-            slots.bytes[index] = slot;
-            result
-        }
-        Place::ConstantFloat32(_) | Place::ConstantBytes(_) => Err(misplaced()),
+        Place::Float32 { index, len } => run_into::<f32>(step, index, len, slots, scratch, run),
+        Place::Bytes { index, len } => run_into::<u8>(step, index, len, slots, scratch, run),
+        Place::Integers { index, len } => run_into::<i64>(step, index, len, slots, scratch, run),
+        Place::Constant(_) | Place::Nowhere => Err(misplaced()),
+    }
+}
+
+/// Runs one step: its output's slot leaves the others for as long as the kernel writes it.
+fn run_into<T: Held>(
+    step: &Step,
+    index: usize,
+    len: usize,
+    slots: &mut Slots,
+    scratch: &[Mutex<Scratch>],
+    run: &Run<'_>,
+) -> Result<(), BackendError> {
+    let mut slot = std::mem::take(T::slots(slots).get_mut(index).ok_or_else(misplaced)?);
+    let elements = slot.get_mut(..len).map(T::elements).ok_or_else(misplaced);
+    let result = elements.and_then(|elements| compute(step, slots, elements, scratch, run));
+    T::slots(slots)[index] = slot;
+    result
+}
+
+/// The graph does not take the input's present size.
+fn cannot_run(misfit: &BackendError) -> BackendError {
+    BackendError::Runtime {
+        backend: NAME.to_owned(),
+        message: format!("the model does not take this input size: {misfit}"),
     }
 }
 
@@ -157,7 +196,10 @@ impl Session for NativeSession {
 
     fn resize_input(&mut self, index: usize, shape: &[usize]) -> Result<(), BackendError> {
         let Some(shapes) = resized_shapes(&self.inputs, index, shape)? else { return Ok(()) };
-        let plan = Plan::new(&self.graph, &shapes, self.target)?;
+        let plan = Plan::new(&self.graph, &shapes, self.target).map_err(|error| match error {
+            misfit @ BackendError::ShapeMismatch { .. } => cannot_run(&misfit),
+            error => error,
+        })?;
         *self = Self::new(self.graph.clone(), Arc::new(plan), self.target, self.pool.clone());
         Ok(())
     }
@@ -169,6 +211,9 @@ impl Session for NativeSession {
     ) -> Result<(), BackendError> {
         check_inputs(&self.inputs, inputs)?;
         check_outputs(&self.outputs, outputs)?;
+        if let Some(misfit) = &self.plan.misfit {
+            return Err(cannot_run(misfit));
+        }
         for (index, view) in inputs.iter().enumerate() {
             self.fill(index, view)?;
         }

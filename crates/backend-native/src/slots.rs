@@ -1,11 +1,10 @@
 //! The memory of a session: typed slots that tensors share over time.
 
-use std::sync::Arc;
-
 use image_embedder_backend::BackendError;
 
 use crate::NAME;
 use crate::aligned::AlignedVec;
+use crate::graph::Data;
 
 /// Where an operand lives.
 #[derive(Clone, Debug)]
@@ -14,10 +13,12 @@ pub(crate) enum Place {
     Float32 { index: usize, len: usize },
     /// The first `len` bytes of slot `index`.
     Bytes { index: usize, len: usize },
+    /// The first `len` whole numbers of slot `index`.
+    Integers { index: usize, len: usize },
     /// A constant.
-    ConstantFloat32(Arc<[f32]>),
-    /// A constant.
-    ConstantBytes(Arc<[u8]>),
+    Constant(Data),
+    /// The plan has no steps.
+    Nowhere,
 }
 
 /// The slots of one session.
@@ -25,6 +26,7 @@ pub(crate) enum Place {
 pub(crate) struct Slots {
     pub(crate) float32: Vec<AlignedVec<f32>>,
     pub(crate) bytes: Vec<AlignedVec<u8>>,
+    pub(crate) integers: Vec<AlignedVec<i64>>,
 }
 
 /// Working memory that kernels use within one step.
@@ -81,7 +83,7 @@ impl<'a> Inputs<'a> {
                 .get(*index)
                 .and_then(|slot| slot.get(..*len))
                 .ok_or_else(misplaced),
-            Some(Place::ConstantFloat32(values)) => Ok(values),
+            Some(Place::Constant(Data::Float32(values))) => Ok(values),
             _ => Err(misplaced()),
         }
     }
@@ -92,7 +94,21 @@ impl<'a> Inputs<'a> {
             Some(Place::Bytes { index, len }) => {
                 self.slots.bytes.get(*index).and_then(|slot| slot.get(..*len)).ok_or_else(misplaced)
             }
-            Some(Place::ConstantBytes(values)) => Ok(values),
+            Some(Place::Constant(Data::Bytes(values))) => Ok(values),
+            _ => Err(misplaced()),
+        }
+    }
+
+    /// The whole numbers of input `index`.
+    pub(crate) fn integers(&self, index: usize) -> Result<&'a [i64], BackendError> {
+        match self.places.get(index) {
+            Some(Place::Integers { index, len }) => self
+                .slots
+                .integers
+                .get(*index)
+                .and_then(|slot| slot.get(..*len))
+                .ok_or_else(misplaced),
+            Some(Place::Constant(Data::Integers(values))) => Ok(values),
             _ => Err(misplaced()),
         }
     }
@@ -110,6 +126,7 @@ pub(crate) struct Output<'a> {
 pub(crate) enum Elements<'a> {
     Float32(&'a mut [f32]),
     Bytes(&'a mut [u8]),
+    Integers(&'a mut [i64]),
 }
 
 impl<'a> Output<'a> {
@@ -128,6 +145,7 @@ impl<'a> Output<'a> {
         match &self.elements {
             Elements::Float32(values) => values.len(),
             Elements::Bytes(values) => values.len(),
+            Elements::Integers(values) => values.len(),
         }
     }
 
@@ -143,6 +161,10 @@ impl<'a> Output<'a> {
                 let (front, back) = values.split_at_mut(place);
                 (Elements::Bytes(front), Elements::Bytes(back))
             }
+            Elements::Integers(values) => {
+                let (front, back) = values.split_at_mut(place);
+                (Elements::Integers(front), Elements::Integers(back))
+            }
         };
         let first = self.first;
         (Self { elements: front, first }, Self { elements: back, first: first + place })
@@ -152,7 +174,7 @@ impl<'a> Output<'a> {
     pub(crate) fn float32(self) -> Result<&'a mut [f32], BackendError> {
         match self.elements {
             Elements::Float32(values) => Ok(values),
-            Elements::Bytes(_) => Err(misplaced()),
+            _ => Err(misplaced()),
         }
     }
 
@@ -160,9 +182,60 @@ impl<'a> Output<'a> {
     pub(crate) fn bytes(self) -> Result<&'a mut [u8], BackendError> {
         match self.elements {
             Elements::Bytes(values) => Ok(values),
-            Elements::Float32(_) => Err(misplaced()),
+            _ => Err(misplaced()),
         }
     }
+
+    /// The elements, which must be whole numbers.
+    pub(crate) fn integers(self) -> Result<&'a mut [i64], BackendError> {
+        match self.elements {
+            Elements::Integers(values) => Ok(values),
+            _ => Err(misplaced()),
+        }
+    }
+}
+
+/// A type in which slots hold elements.
+pub(crate) trait Held: Copy + Default + PartialOrd + Send + Sync + 'static {
+    /// The slots of the type.
+    fn slots(slots: &mut Slots) -> &mut Vec<AlignedVec<Self>>;
+
+    /// Elements of an output.
+    fn elements(elements: &mut [Self]) -> Elements<'_>;
+
+    /// The output of a step.
+    fn output(output: Output<'_>) -> Result<&mut [Self], BackendError>;
+
+    /// Input `index` of a step.
+    fn input(inputs: Inputs<'_>, index: usize) -> Result<&[Self], BackendError>;
+}
+
+macro_rules! held {
+    ($($element:ty, $field:ident, $Variant:ident;)*) => {
+        $(impl Held for $element {
+            fn slots(slots: &mut Slots) -> &mut Vec<AlignedVec<Self>> {
+                &mut slots.$field
+            }
+
+            fn elements(elements: &mut [Self]) -> Elements<'_> {
+                Elements::$Variant(elements)
+            }
+
+            fn output(output: Output<'_>) -> Result<&mut [Self], BackendError> {
+                output.$field()
+            }
+
+            fn input(inputs: Inputs<'_>, index: usize) -> Result<&[Self], BackendError> {
+                inputs.$field(index)
+            }
+        })*
+    };
+}
+
+held! {
+    f32, float32, Float32;
+    u8, bytes, Bytes;
+    i64, integers, Integers;
 }
 
 /// A plan that disagrees with its session: a defect of the engine, reported, never a panic.

@@ -1,8 +1,10 @@
 //! Functions of two elements, such as `ADD` and `MUL`, over shapes that may differ in dimensions
-//! of one element; and `PRELU`.
+//! of one element; `ADD_N` and `PRELU`.
 
 use image_embedder_backend::BackendError;
 
+use crate::NAME;
+use crate::graph::Element;
 use crate::kernels::add_bytes::AddBytes;
 use crate::kernels::comparison::{clamp, maximum, minimum};
 use crate::kernels::elementary;
@@ -11,8 +13,9 @@ use crate::kernels::requantize::{
 };
 use crate::operator::{Activation, Binary};
 use crate::ops::broadcast::Broadcast;
-use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32};
-use crate::slots::{Inputs, Output, Scratch};
+use crate::ops::normalize::rounding_high_product;
+use crate::ops::{ELEMENTS, Kernel, Lowered, Operands, both_bytes, both_float32, both_integers};
+use crate::slots::{Elements, Inputs, Output, Scratch, misplaced};
 
 pub(crate) fn lower(
     operands: &Operands<'_>,
@@ -24,6 +27,16 @@ pub(crate) fn lower(
     let places = vec![operands.input_index(0)?, operands.input_index(1)?];
     if both_float32(a, b) && both_float32(b, output) {
         let kernel = FloatBinary { function, range: activation.range(), broadcast };
+        return Ok(Lowered::step(shape, kernel, places));
+    }
+    if both_integers(a, b) && both_integers(b, output) {
+        let kernel = IntegerBinary {
+            name: operands.node.name.clone(),
+            function,
+            range: integer_range(activation),
+            is_narrow: output.element == Element::Int32,
+            broadcast,
+        };
         return Ok(Lowered::step(shape, kernel, places));
     }
     if !(both_bytes(a, b) && both_bytes(b, output)) {
@@ -87,11 +100,23 @@ pub(crate) fn lower(
             .ok_or_else(unsupported_scales)?;
             Ok(Lowered::step(shape, kernel, places))
         }
+        Binary::Div if output.element == Element::UInt8 => {
+            let kernel = ByteQuotient {
+                name: operands.node.name.clone(),
+                zero_points: [a_zero_point, b_zero_point],
+                multiplier: quantize_multiplier(f64::from(a_scale / (b_scale * scale))),
+                range,
+                broadcast,
+            };
+            Ok(Lowered::step(shape, kernel, places))
+        }
         _ => Err(operands.unsupported_elements()),
     }
 }
 
-fn common_shape(operands: &Operands<'_>) -> Result<(Vec<usize>, Broadcast), BackendError> {
+pub(crate) fn common_shape(
+    operands: &Operands<'_>,
+) -> Result<(Vec<usize>, Broadcast), BackendError> {
     let (a, b) = (operands.input(0)?, operands.input(1)?);
     Broadcast::new(&a.shape, &b.shape).ok_or_else(|| {
         operands.invalid(format!(
@@ -128,6 +153,10 @@ impl Kernel for FloatBinary {
             Binary::Add => broadcast.run(a, b, output, |a, b| clamp(a + b)),
             Binary::Div => broadcast.run(a, b, output, |a, b| clamp(a / b)),
             Binary::FloorDiv => broadcast.run(a, b, output, |a: f32, b: f32| (a / b).floor()),
+            Binary::FloorMod => broadcast.run(a, b, output, |a: f32, b: f32| {
+                let rest = a % b;
+                if rest != 0.0 && (b < 0.0) != (rest < 0.0) { rest + b } else { rest }
+            }),
             Binary::Maximum => broadcast.run(a, b, output, maximum),
             Binary::Minimum => broadcast.run(a, b, output, minimum),
             Binary::Mul => broadcast.run(a, b, output, |a, b| clamp(a * b)),
@@ -140,6 +169,88 @@ impl Kernel for FloatBinary {
         }
         Ok(())
     }
+}
+
+/// The least and the largest whole number that an activation leaves.
+fn integer_range(activation: Activation) -> (i64, i64) {
+    match activation {
+        Activation::None => (i64::MIN, i64::MAX),
+        Activation::Relu => (0, i64::MAX),
+        Activation::ReluN1To1 => (-1, 1),
+        Activation::Relu6 => (0, 6),
+    }
+}
+
+/// A function of whole numbers.
+#[derive(Debug)]
+struct IntegerBinary {
+    name: String,
+    function: Binary,
+    range: (i64, i64),
+    /// Whether results are of 32 bits; what is beyond wraps around.
+    is_narrow: bool,
+    broadcast: Broadcast,
+}
+
+impl Kernel for IntegerBinary {
+    fn grain(&self) -> Option<usize> {
+        Some(ELEMENTS)
+    }
+
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        _scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let first = output.first();
+        let (a, b, output) = (inputs.integers(0)?, inputs.integers(1)?, output.integers()?);
+        let divides = matches!(self.function, Binary::Div | Binary::FloorDiv | Binary::FloorMod);
+        if divides && !output.is_empty() && b.contains(&0) {
+            return Err(division_by_zero(&self.name));
+        }
+        let (least, largest) = self.range;
+        let is_narrow = self.is_narrow;
+        let finish = move |value: i64| {
+            let value = if is_narrow { i64::from(value as i32) } else { value };
+            value.clamp(least, largest)
+        };
+        let broadcast = &self.broadcast;
+        let mut run = |function: fn(i64, i64) -> i64| {
+            broadcast.run(a, b, (first, &mut *output), |a, b| finish(function(a, b)));
+        };
+        match self.function {
+            Binary::Add => run(i64::wrapping_add),
+            Binary::Div => run(i64::wrapping_div),
+            Binary::FloorDiv => run(|a, b| {
+                let rest = a.wrapping_rem(b);
+                let down = i64::from(rest != 0 && (rest < 0) != (b < 0));
+                a.wrapping_div(b) - down
+            }),
+            Binary::FloorMod => run(|a, b| {
+                let rest = a.wrapping_rem(b);
+                if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest }
+            }),
+            Binary::Maximum => run(i64::max),
+            Binary::Minimum => run(i64::min),
+            Binary::Mul => run(i64::wrapping_mul),
+            Binary::Pow => run(|a, b| match u32::try_from(b) {
+                Ok(exponent) => a.wrapping_pow(exponent),
+                // Of whole numbers only one has a whole inverse, and its own root: itself.
+                Err(_) => i64::from(a == 1),
+            }),
+            Binary::SquaredDifference => run(|a, b| {
+                let difference = a.wrapping_sub(b);
+                difference.wrapping_mul(difference)
+            }),
+            Binary::Sub => run(i64::wrapping_sub),
+        }
+        Ok(())
+    }
+}
+
+fn division_by_zero(name: &str) -> BackendError {
+    BackendError::Runtime { backend: NAME.to_owned(), message: format!("{name}: division by zero") }
 }
 
 /// The larger or the smaller of bytes, whatever their quantisation.
@@ -420,6 +531,134 @@ impl Kernel for ByteSquaredDifference {
             let square = difference * difference;
             self.range.clamp(multiply_by_quantized_multiplier(square, multiplier, shift))
         });
+        Ok(())
+    }
+}
+
+/// A quotient of unsigned bytes, in fixed point.
+///
+/// Source of the formula: TensorFlow Lite's builtin `Div` of 8-bit tensors.
+#[derive(Debug)]
+struct ByteQuotient {
+    name: String,
+    zero_points: [i32; 2],
+    multiplier: (i32, i32),
+    range: OutputRange,
+    broadcast: Broadcast,
+}
+
+impl Kernel for ByteQuotient {
+    fn grain(&self) -> Option<usize> {
+        Some(ELEMENTS)
+    }
+
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        _scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let first = output.first();
+        let (a, b, output) = (inputs.bytes(0)?, inputs.bytes(1)?, output.bytes()?);
+        let [a_zero, b_zero] = self.zero_points;
+        if !output.is_empty() && b.iter().any(|&value| i32::from(value) == b_zero) {
+            return Err(division_by_zero(&self.name));
+        }
+        let (multiplier, shift) = self.multiplier;
+        self.broadcast.run(a, b, (first, output), |a: u8, b: u8| {
+            let (a, b) = (i32::from(a) - a_zero, i32::from(b) - b_zero);
+            let (inverse, inverse_shift) = reciprocal(b.abs());
+            // As far to the left as the dividend fits.
+            let headroom = (if a < 0 { !a } else { a }).leading_zeros().cast_signed() - 1;
+            let quotient = multiply_by_quantized_multiplier(
+                a,
+                if b < 0 { -inverse } else { inverse },
+                headroom,
+            );
+            let shift = shift - inverse_shift - headroom;
+            self.range.clamp(multiply_by_quantized_multiplier(quotient, multiplier, shift))
+        });
+        Ok(())
+    }
+}
+
+/// The inverse of a whole number above zero: a fraction of `2^31`, and how many bits to the right
+/// it is to be shifted.
+///
+/// Source of the formula: TensorFlow Lite, `GetReciprocal`, on top of gemmlowp's
+/// `one_over_one_plus_x_for_x_in_0_1`.
+fn reciprocal(value: i32) -> (i32, i32) {
+    let headroom = value.leading_zeros();
+    // From one to two, less one, in units of 2^-31.
+    let fraction = ((value.cast_unsigned() << headroom) - (1 << 31)).cast_signed();
+    // Half of the sum of one and the fraction, by Newton's method in units of 2^-29.
+    let half = ((i64::from(fraction) + i64::from(i32::MAX) + 1) / 2) as i32;
+    let (first, step) = (1_515_870_810, -1_010_580_540);
+    let mut estimate = first + rounding_high_product(half, step);
+    for _ in 0..3 {
+        let rest = (1 << 29) - rounding_high_product(half, estimate);
+        let correction = i64::from(rounding_high_product(estimate, rest)) << 2;
+        let correction = correction.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        estimate = estimate.wrapping_add(correction);
+    }
+    let doubled = (i64::from(estimate) << 1).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+    (doubled, 31 - headroom.cast_signed())
+}
+
+/// `ADD_N`: the sum of inputs of one shape.
+pub(crate) fn lower_sum(operands: &Operands<'_>) -> Result<Lowered, BackendError> {
+    let first = operands.input(0)?;
+    let mut places = Vec::new();
+    for index in 0..operands.node.inputs.len() {
+        let input = operands.input(index)?;
+        operands.check_moves(input)?;
+        if input.shape != first.shape {
+            return Err(operands.invalid(format!(
+                "expected inputs of one shape, found {:?} and {:?}",
+                first.shape, input.shape
+            )));
+        }
+        places.push(operands.input_index(index)?);
+    }
+    if !matches!(first.element, Element::Float32 | Element::Int32) {
+        return Err(operands.unsupported_elements());
+    }
+    let kernel = Sum { count: places.len() };
+    Ok(Lowered::step(first.shape.clone(), kernel, places))
+}
+
+/// Sums of floats or of 32-bit whole numbers.
+#[derive(Debug)]
+struct Sum {
+    count: usize,
+}
+
+impl Kernel for Sum {
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        _scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        match output.elements {
+            Elements::Float32(output) => {
+                output.copy_from_slice(inputs.float32(0)?);
+                for index in 1..self.count {
+                    for (sum, value) in output.iter_mut().zip(inputs.float32(index)?) {
+                        *sum += value;
+                    }
+                }
+            }
+            Elements::Integers(output) => {
+                output.copy_from_slice(inputs.integers(0)?);
+                for index in 1..self.count {
+                    for (sum, value) in output.iter_mut().zip(inputs.integers(index)?) {
+                        *sum = i64::from(sum.wrapping_add(*value) as i32);
+                    }
+                }
+            }
+            Elements::Bytes(_) => return Err(misplaced()),
+        }
         Ok(())
     }
 }

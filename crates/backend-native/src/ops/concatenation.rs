@@ -4,7 +4,7 @@ use image_embedder_backend::BackendError;
 
 use crate::graph::{Element, Tensor};
 use crate::operator::Activation;
-use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32};
+use crate::ops::{Kernel, Lowered, Operands, both_bytes};
 use crate::slots::{Elements, Inputs, Output, Scratch};
 
 pub(crate) fn lower(
@@ -33,12 +33,12 @@ pub(crate) fn lower(
                 first.shape, part.shape
             )));
         }
-        tables.push(if both_float32(part, output) || part.quantization == output.quantization {
+        tables.push(if !part.element.is_byte() || part.quantization == output.quantization {
             None
         } else {
             Some(requantization(part, output).ok_or_else(|| operands.unsupported_elements())?)
         });
-        if part.element != output.element || !is_held(part) {
+        if part.element != output.element || part.element.holder().is_none() {
             return Err(operands.unsupported_elements());
         }
         shape[axis] = shape[axis]
@@ -48,11 +48,6 @@ pub(crate) fn lower(
         places.push(operands.input_index(index)?);
     }
     Ok(Lowered::step(shape, Concatenation { runs, tables }, places))
-}
-
-/// Whether the engine holds such elements at run time.
-fn is_held(tensor: &Tensor) -> bool {
-    tensor.element == Element::Float32 || tensor.element.is_byte()
 }
 
 /// The output's bytes for the bytes of an input that is quantised otherwise.
@@ -159,6 +154,9 @@ impl Kernel for Concatenation {
         match output.elements {
             Elements::Float32(output) => {
                 self.copy((first, output), |index| inputs.float32(index), |_, _| {})
+            }
+            Elements::Integers(output) => {
+                self.copy((first, output), |index| inputs.integers(index), |_, _| {})
             }
             Elements::Bytes(output) => self.copy(
                 (first, output),

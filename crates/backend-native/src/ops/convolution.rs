@@ -301,8 +301,12 @@ impl Requantization {
         let bias = match operands.optional_input(2) {
             None => vec![0; scales.len()],
             Some(tensor) => match &tensor.data {
-                Some(Data::Int32(values)) if values.len() == scales.len() => values.to_vec(),
-                Some(Data::Int32(values)) => {
+                Some(Data::Integers(values)) if values.len() == scales.len() => values
+                    .iter()
+                    // What does not fit is not from a file: it wraps around as sums do.
+                    .map(|&value| value as i32)
+                    .collect(),
+                Some(Data::Integers(values)) => {
                     return Err(operands.invalid(format!(
                         "expected a bias of {} values, found {}",
                         scales.len(),

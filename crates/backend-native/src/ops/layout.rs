@@ -1,17 +1,19 @@
 //! `RESHAPE`, `SQUEEZE` and `EXPAND_DIMS`: the same elements in the same order under another
-//! shape; and `FILL`.
+//! shape.
 
 use image_embedder_backend::BackendError;
 
-use crate::graph::{Data, checked_element_count};
 use crate::ops::{Lowered, Operands};
 
 /// The new shape comes from the second input, or else from the output's own shape.
+///
+/// A shape of another number of elements is a [`BackendError::ShapeMismatch`]: it may fit another
+/// size of the model's input.
 pub(crate) fn lower_reshape(operands: &Operands<'_>) -> Result<Lowered, BackendError> {
     let input = operands.input(0)?;
     let count = input.element_count();
     let wanted: Vec<i64> = match operands.optional_input(1).and_then(|tensor| tensor.integers()) {
-        Some(sizes) => sizes,
+        Some(sizes) => sizes.to_vec(),
         None => operands.output()?.shape.iter().map(|&size| size as i64).collect(),
     };
     let known = wanted
@@ -26,6 +28,17 @@ pub(crate) fn lower_reshape(operands: &Operands<'_>) -> Result<Lowered, BackendE
     match shape {
         Some(shape) if shape.iter().product::<usize>() == count => {
             Ok(Lowered::alias(shape, operands.input_index(0)?))
+        }
+        _ if wanted.iter().all(|&size| size >= -1) && open <= 1 => {
+            let sizes: Vec<String> = wanted
+                .iter()
+                .map(|&size| if size == -1 { "?".to_owned() } else { size.to_string() })
+                .collect();
+            Err(BackendError::ShapeMismatch {
+                tensor: operands.output()?.name.clone(),
+                expected: sizes.join("x"),
+                found: input.shape.clone(),
+            })
         }
         _ => {
             Err(operands.invalid(format!("expected a shape of {count} elements, found {wanted:?}")))
@@ -53,30 +66,4 @@ pub(crate) fn lower_expand_dims(operands: &Operands<'_>) -> Result<Lowered, Back
     };
     shape.insert(axis, 1);
     Ok(Lowered::alias(shape, operands.input_index(0)?))
-}
-
-/// The constant second input in the shape that the first says.
-pub(crate) fn lower_fill(operands: &Operands<'_>) -> Result<Lowered, BackendError> {
-    let sizes = operands.integers(0)?;
-    let shape: Option<Vec<usize>> = sizes.iter().map(|&size| usize::try_from(size).ok()).collect();
-    let shape = shape.ok_or_else(|| {
-        operands.invalid(format!("expected sizes of at least 0, found {sizes:?}"))
-    })?;
-    let count = checked_element_count(&operands.node.name, &shape)?;
-    let data = match &operands.input(1)?.data {
-        Some(Data::Float32(values)) if values.len() == 1 => {
-            Data::Float32(vec![values[0]; count].into())
-        }
-        Some(Data::Bytes(values)) if values.len() == 1 => {
-            Data::Bytes(vec![values[0]; count].into())
-        }
-        Some(Data::Int32(values)) if values.len() == 1 => {
-            Data::Int32(vec![values[0]; count].into())
-        }
-        Some(Data::Int64(values)) if values.len() == 1 => {
-            Data::Int64(vec![values[0]; count].into())
-        }
-        _ => return Err(operands.unsupported("a value that is not one constant")),
-    };
-    Ok(Lowered::constant(shape, data))
 }

@@ -1,11 +1,14 @@
 //! Products of matrices: `FULLY_CONNECTED` and `BATCH_MATMUL`.
 
+use std::ops::{AddAssign, Mul};
+
 use image_embedder_backend::BackendError;
 
 use crate::graph::{Node, Tensor};
+use crate::kernels::requantize::{OutputRange, quantize_multiplier};
 use crate::operator::{Activation, Convolution};
 use crate::ops::broadcast::Broadcast;
-use crate::ops::{Kernel, Lowered, Operands, Work, both_float32, convolution};
+use crate::ops::{Kernel, Lowered, Operands, Work, both_bytes, both_float32, convolution};
 use crate::slots::{Inputs, Output, Scratch, ScratchSizes};
 use image_embedder_schema::tflite::Padding;
 
@@ -72,7 +75,9 @@ pub(crate) fn lower_batch(
     adjoint: [bool; 2],
 ) -> Result<Lowered, BackendError> {
     let (a, b, output) = (operands.input(0)?, operands.input(1)?, operands.output()?);
-    if !(both_float32(a, b) && both_float32(b, output)) {
+    let is_float = both_float32(a, b) && both_float32(b, output);
+    let is_byte = both_bytes(a, b) && both_bytes(b, output);
+    if !is_float && !is_byte {
         return Err(operands.unsupported_elements());
     }
     let misfit = || {
@@ -96,14 +101,32 @@ pub(crate) fn lower_batch(
     let mut pairs = vec![(0, 0); crate::graph::checked_element_count(&output.name, &shape)?];
     broadcast.run(&every(a_batch), &every(b_batch), (0, &mut pairs[..]), |a, b| (a, b));
     shape.extend([rows, columns]);
-    let kernel = BatchProduct { pairs, rows, depth, columns, adjoint };
+    let products = BatchProducts { pairs, rows, depth, columns, adjoint };
     let places = vec![operands.input_index(0)?, operands.input_index(1)?];
+    if is_float {
+        return Ok(Lowered::step(shape, FloatBatchProducts(products), places));
+    }
+    if depth > MAX_BYTE_DEPTH {
+        return Err(operands.unsupported(format!("sums of {depth} products of bytes")));
+    }
+    let ((a_scale, a_zero), (b_scale, b_zero)) = (a.per_tensor()?, b.per_tensor()?);
+    let (scale, zero_point) = output.per_tensor()?;
+    let offset = output.element.byte_offset();
+    let kernel = ByteBatchProducts {
+        products,
+        zero_points: [a_zero, b_zero],
+        multiplier: quantize_multiplier(f64::from(a_scale) * f64::from(b_scale) / f64::from(scale)),
+        range: OutputRange::new(scale, zero_point, offset, Activation::None),
+    };
     Ok(Lowered::step(shape, kernel, places))
 }
 
-/// Products of float matrices that are known at run time only.
+/// As many products of two bytes as have a sum within 32 bits.
+const MAX_BYTE_DEPTH: usize = (i32::MAX / (255 * 255)) as usize;
+
+/// Products of matrices that are known at run time only.
 #[derive(Debug)]
-struct BatchProduct {
+struct BatchProducts {
     /// Which matrices of each side are multiplied, in the order of results.
     pairs: Vec<(usize, usize)>,
     rows: usize,
@@ -117,12 +140,22 @@ struct BatchProduct {
 const TILE_ROWS: usize = 4;
 const TILE_COLUMNS: usize = 16;
 
-impl Kernel for BatchProduct {
+impl BatchProducts {
+    /// The number of elements of a matrix of each side.
+    fn sizes(&self) -> [usize; 2] {
+        [self.rows * self.depth, self.depth * self.columns]
+    }
+}
+
+/// Products of floats.
+#[derive(Debug)]
+struct FloatBatchProducts(BatchProducts);
+
+impl Kernel for FloatBatchProducts {
     fn scratch(&self) -> ScratchSizes {
-        let [a, b] = self.adjoint;
+        let turned = self.0.sizes().into_iter().zip(self.0.adjoint);
         ScratchSizes {
-            float32: usize::from(a) * self.rows * self.depth
-                + usize::from(b) * self.depth * self.columns,
+            float32: turned.map(|(size, adjoint)| if adjoint { size } else { 0 }).sum(),
             ..ScratchSizes::default()
         }
     }
@@ -134,23 +167,24 @@ impl Kernel for BatchProduct {
         scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
         let (a, b, output) = (inputs.float32(0)?, inputs.float32(1)?, output.float32()?);
-        let &Self { rows, depth, columns, adjoint, .. } = self;
+        let &BatchProducts { ref pairs, rows, depth, columns, adjoint } = &self.0;
+        let [a_size, b_size] = self.0.sizes();
         if rows * columns == 0 {
             return Ok(());
         }
-        let a_turned = if adjoint[0] { rows * depth } else { 0 };
-        let (a_scratch, b_scratch) = scratch.float32.split_at_mut(a_turned);
+        let (a_scratch, b_scratch) =
+            scratch.float32.split_at_mut(if adjoint[0] { a_size } else { 0 });
         let results = output.chunks_exact_mut(rows * columns);
-        for (&(a_index, b_index), results) in self.pairs.iter().zip(results) {
-            let mut a = &a[a_index * rows * depth..][..rows * depth];
-            let mut b = &b[b_index * depth * columns..][..depth * columns];
+        for (&(a_index, b_index), results) in pairs.iter().zip(results) {
+            let mut a = &a[a_index * a_size..][..a_size];
+            let mut b = &b[b_index * b_size..][..b_size];
             if adjoint[0] {
-                turn(a, rows, a_scratch);
+                turn(a, rows, a_scratch, |value| value);
                 a = a_scratch;
             }
             if adjoint[1] {
-                let turned = &mut b_scratch[..depth * columns];
-                turn(b, depth, turned);
+                let turned = &mut b_scratch[..b_size];
+                turn(b, depth, turned, |value| value);
                 b = turned;
             }
             multiply(a, b, depth, columns, results);
@@ -159,29 +193,103 @@ impl Kernel for BatchProduct {
     }
 }
 
+/// Products of bytes, less their zero points, requantised in fixed point.
+///
+/// ```text
+/// result = (sum * multiplier + 2^(30 - shift)) >> (31 - shift)
+/// ```
+///
+/// Source of the formula: ruy, `MultiplyByQuantizedMultiplier`, which TensorFlow Lite's builtin
+/// `BatchMatMul` calls; XNNPACK has no such operator.
+#[derive(Debug)]
+struct ByteBatchProducts {
+    products: BatchProducts,
+    zero_points: [i32; 2],
+    multiplier: (i32, i32),
+    range: OutputRange,
+}
+
+impl ByteBatchProducts {
+    fn requantize(&self, sum: i32) -> u8 {
+        let (multiplier, shift) = self.multiplier;
+        let right = 31 - shift;
+        if right < 1 {
+            return self.range.clamp(if sum < 0 { -256 } else { sum.min(1) * 256 });
+        }
+        let product = i64::from(sum) * i64::from(multiplier);
+        let scaled = (product + (1 << (right - 1))) >> right;
+        self.range.clamp(scaled.clamp(-256, 256) as i32)
+    }
+}
+
+impl Kernel for ByteBatchProducts {
+    fn scratch(&self) -> ScratchSizes {
+        let BatchProducts { rows, columns, .. } = self.products;
+        let [a_size, b_size] = self.products.sizes();
+        ScratchSizes { int32: a_size + b_size + rows * columns, ..ScratchSizes::default() }
+    }
+
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let (a, b, output) = (inputs.bytes(0)?, inputs.bytes(1)?, output.bytes()?);
+        let &BatchProducts { ref pairs, rows, depth, columns, adjoint } = &self.products;
+        let [a_size, b_size] = self.products.sizes();
+        if rows * columns == 0 {
+            return Ok(());
+        }
+        let (a_centred, rest) = scratch.int32.split_at_mut(a_size);
+        let (b_centred, rest) = rest.split_at_mut(b_size);
+        let sums = &mut rest[..rows * columns];
+        let [a_zero, b_zero] = self.zero_points;
+        let results = output.chunks_exact_mut(rows * columns);
+        for (&(a_index, b_index), results) in pairs.iter().zip(results) {
+            let a = &a[a_index * a_size..][..a_size];
+            let b = &b[b_index * b_size..][..b_size];
+            // A matrix that is stored as it is meant is a single row to turn.
+            turn(a, if adjoint[0] { rows } else { 1 }, a_centred, |a| i32::from(a) - a_zero);
+            turn(b, if adjoint[1] { depth } else { 1 }, b_centred, |b| i32::from(b) - b_zero);
+            multiply(a_centred, b_centred, depth, columns, sums);
+            for (result, &sum) in results.iter_mut().zip(&*sums) {
+                *result = self.requantize(sum);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Exchanges rows and columns; the source has `columns` columns.
-fn turn(source: &[f32], columns: usize, result: &mut [f32]) {
+fn turn<S: Copy, T>(source: &[S], columns: usize, result: &mut [T], convert: impl Fn(S) -> T) {
     let rows = source.len() / columns;
     for (column, results) in result.chunks_exact_mut(rows).enumerate() {
         for (result, row) in results.iter_mut().zip(source.chunks_exact(columns)) {
-            *result = row[column];
+            *result = convert(row[column]);
         }
     }
 }
 
 /// The product of two matrices; every sum runs over the depth in order.
-fn multiply(a: &[f32], b: &[f32], depth: usize, columns: usize, results: &mut [f32]) {
+fn multiply<T: Copy + Default + AddAssign + Mul<Output = T>>(
+    a: &[T],
+    b: &[T],
+    depth: usize,
+    columns: usize,
+    results: &mut [T],
+) {
     let rows = results.chunks_mut(TILE_ROWS * columns);
     for (results, a) in rows.zip(a.chunks(TILE_ROWS * depth)) {
         let mut first = 0;
         while first + TILE_COLUMNS <= columns {
-            let mut sums = [[0.0f32; TILE_COLUMNS]; TILE_ROWS];
+            let mut sums = [[T::default(); TILE_COLUMNS]; TILE_ROWS];
             for (index, b) in b.chunks_exact(columns).enumerate() {
                 let b = &b[first..first + TILE_COLUMNS];
                 for (sums, a) in sums.iter_mut().zip(a.chunks_exact(depth)) {
                     let factor = a[index];
                     for (sum, value) in sums.iter_mut().zip(b) {
-                        *sum += factor * value;
+                        *sum += factor * *value;
                     }
                 }
             }
@@ -192,10 +300,10 @@ fn multiply(a: &[f32], b: &[f32], depth: usize, columns: usize, results: &mut [f
         }
         for (row, a) in results.chunks_exact_mut(columns).zip(a.chunks_exact(depth)) {
             let row = &mut row[first..];
-            row.fill(0.0);
+            row.fill(T::default());
             for (factor, b) in a.iter().zip(b.chunks_exact(columns)) {
                 for (sum, value) in row.iter_mut().zip(&b[first..]) {
-                    *sum += factor * value;
+                    *sum += *factor * *value;
                 }
             }
         }
@@ -233,7 +341,7 @@ mod tests {
     #[test]
     fn turning_exchanges_rows_and_columns() {
         let mut result = [0.0; 6];
-        turn(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3, &mut result);
+        turn(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3, &mut result, |value| value);
         assert_eq!(result, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
     }
 }

@@ -118,7 +118,7 @@ impl Kernel for ByteL2 {
 /// The fixed-point multiplier of the inverse square root of a whole number, by Newton's method.
 ///
 /// Source of the formula: TensorFlow Lite, `GetInvSqrtQuantizedMultiplierExp`.
-fn inverse_square_root(mut input: i32) -> (i32, i32) {
+pub(super) fn inverse_square_root(mut input: i32) -> (i32, i32) {
     if input <= 1 {
         return (i32::MAX, 0);
     }
@@ -150,7 +150,7 @@ fn inverse_square_root(mut input: i32) -> (i32, i32) {
 }
 
 /// Twice the product's upper half, rounded.
-fn rounding_high_product(a: i32, b: i32) -> i32 {
+pub(super) fn rounding_high_product(a: i32, b: i32) -> i32 {
     let product = i64::from(a) * i64::from(b);
     let nudge = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
     ((product + nudge) / (1 << 31)) as i32

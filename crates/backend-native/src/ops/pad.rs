@@ -50,7 +50,7 @@ pub(crate) fn lower(operands: &Operands<'_>) -> Result<Lowered, BackendError> {
     if margins.iter().all(|margin| *margin == [0, 0]) {
         return Ok(Lowered::alias(shape, source));
     }
-    let mut pad = Pad { dimensions: Vec::new(), float32: 0.0, byte: 0 };
+    let mut pad = Pad { dimensions: Vec::new(), float32: 0.0, byte: 0, integer: 0 };
     match operands.optional_input(2) {
         None => {
             if input.element.is_byte() {
@@ -64,6 +64,7 @@ pub(crate) fn lower(operands: &Operands<'_>) -> Result<Lowered, BackendError> {
         }
         Some(value) if value.element == input.element => match value.data.as_ref() {
             Some(Data::Float32(values)) if values.len() == 1 => pad.float32 = values[0],
+            Some(Data::Integers(values)) if values.len() == 1 => pad.integer = values[0],
             Some(Data::Bytes(values))
                 if values.len() == 1 && value.quantization == input.quantization =>
             {
@@ -109,6 +110,7 @@ struct Pad {
     float32: f32,
     /// As it is held.
     byte: u8,
+    integer: i64,
 }
 
 /// Copies the input to its place and fills the rest.
@@ -146,6 +148,9 @@ impl Kernel for Pad {
                 pad(&self.dimensions, inputs.float32(0)?, output, self.float32);
             }
             Elements::Bytes(output) => pad(&self.dimensions, inputs.bytes(0)?, output, self.byte),
+            Elements::Integers(output) => {
+                pad(&self.dimensions, inputs.integers(0)?, output, self.integer);
+            }
         }
         Ok(())
     }

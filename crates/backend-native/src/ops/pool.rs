@@ -1,4 +1,4 @@
-//! `AVERAGE_POOL_2D` and `MAX_POOL_2D`.
+//! `AVERAGE_POOL_2D`, `L2_POOL_2D` and `MAX_POOL_2D`.
 
 use image_embedder_backend::BackendError;
 
@@ -30,7 +30,7 @@ pub(crate) fn lower_average(operands: &Operands<'_>, pool: &Pool) -> Result<Lowe
     let (input, output) = (operands.input(0)?, operands.output()?);
     let image = vec![operands.input_index(0)?];
     if both_float32(input, output) {
-        let kernel = FloatAverage { windows, range: pool.activation.range() };
+        let kernel = FloatMean { windows, of_squares: false, range: pool.activation.range() };
         return Ok(Lowered::step(shape, kernel, image));
     }
     if both_bytes(input, output) {
@@ -48,6 +48,19 @@ pub(crate) fn lower_average(operands: &Operands<'_>, pool: &Pool) -> Result<Lowe
         return Ok(Lowered::step(shape, kernel, image));
     }
     Err(operands.unsupported_elements())
+}
+
+pub(crate) fn lower_root_mean_square(
+    operands: &Operands<'_>,
+    pool: &Pool,
+) -> Result<Lowered, BackendError> {
+    let windows = windows(operands, pool)?;
+    if !both_float32(operands.input(0)?, operands.output()?) {
+        return Err(operands.unsupported_elements());
+    }
+    let shape = windows.shape();
+    let kernel = FloatMean { windows, of_squares: true, range: pool.activation.range() };
+    Ok(Lowered::step(shape, kernel, vec![operands.input_index(0)?]))
 }
 
 pub(crate) fn lower_max(operands: &Operands<'_>, pool: &Pool) -> Result<Lowered, BackendError> {
@@ -204,14 +217,40 @@ impl Windows {
     }
 }
 
-/// The mean of floats under each window.
+/// The mean of floats under each window, or the root of the mean of their squares.
 #[derive(Debug)]
-struct FloatAverage {
+struct FloatMean {
     windows: Windows,
+    of_squares: bool,
     range: (f32, f32),
 }
 
-impl Kernel for FloatAverage {
+impl FloatMean {
+    fn sum(
+        &self,
+        (input, part): (&[f32], (usize, usize)),
+        sums: &mut [f32],
+        output: &mut [f32],
+        term: impl Fn(f32) -> f32,
+        end: impl Fn(f32) -> f32,
+    ) {
+        let channels = self.windows.channels;
+        self.windows.sum(
+            input,
+            part,
+            sums,
+            |sum, value: f32| sum + term(value),
+            |pixel, sums, count| {
+                let factor = 1.0 / count as f32;
+                for (result, sum) in output[pixel * channels..].iter_mut().zip(sums) {
+                    *result = clamp(end(sum * factor), self.range);
+                }
+            },
+        );
+    }
+}
+
+impl Kernel for FloatMean {
     fn scratch(&self) -> ScratchSizes {
         ScratchSizes { float32: self.windows.channels, ..ScratchSizes::default() }
     }
@@ -228,21 +267,13 @@ impl Kernel for FloatAverage {
     ) -> Result<(), BackendError> {
         let first = output.first();
         let (input, output) = (inputs.float32(0)?, output.float32()?);
-        let channels = self.windows.channels;
-        let sums = &mut scratch.float32[..channels];
         let part = (first, output.len());
-        self.windows.sum(
-            input,
-            part,
-            sums,
-            |sum, value: f32| sum + value,
-            |pixel, sums, count| {
-                let factor = 1.0 / count as f32;
-                for (result, sum) in output[pixel * channels..].iter_mut().zip(sums) {
-                    *result = clamp(sum * factor, self.range);
-                }
-            },
-        );
+        let sums = &mut scratch.float32[..self.windows.channels];
+        if self.of_squares {
+            self.sum((input, part), sums, output, |value| value * value, f32::sqrt);
+        } else {
+            self.sum((input, part), sums, output, |value| value, |mean| mean);
+        }
         Ok(())
     }
 }

@@ -1,12 +1,13 @@
 //! `QUANTIZE`, `DEQUANTIZE` and `CAST`: between floats and bytes, and between quantisations.
 
-use image_embedder_backend::BackendError;
+use image_embedder_backend::{BackendError, f16};
 
-use crate::graph::{Data, Element};
+use crate::graph::{Element, Holder};
 use crate::kernels::requantize::{
     OutputRange, multiply_by_quantized_multiplier, multiply_half_up, quantize_multiplier,
 };
 use crate::operator::Activation;
+use crate::ops::elements::Each;
 use crate::ops::unary::ByteTable;
 use crate::ops::{ELEMENTS, Kernel, Lowered, Operands};
 use crate::slots::{Inputs, Output, Scratch};
@@ -65,11 +66,10 @@ pub(crate) fn lower_dequantize(operands: &Operands<'_>) -> Result<Lowered, Backe
     if output.element != Element::Float32 {
         return Err(operands.unsupported_elements());
     }
-    match (input.element, &input.data) {
-        (Element::Float16, Some(data @ Data::Float32(_))) => {
-            Ok(Lowered::constant(shape, data.clone()))
-        }
-        (Element::Int8 | Element::UInt8, _) => {
+    match input.element {
+        // Held alike.
+        Element::Float16 => Ok(Lowered::alias(shape, operands.input_index(0)?)),
+        Element::Int8 | Element::UInt8 => {
             let (scale, zero_point) = input.per_tensor()?;
             let kernel = Dequantize { scale, zero_point };
             Ok(Lowered::step(shape, kernel, vec![operands.input_index(0)?]))
@@ -79,68 +79,75 @@ pub(crate) fn lower_dequantize(operands: &Operands<'_>) -> Result<Lowered, Backe
 }
 
 /// The same numbers in another type, whatever the quantisation of either.
+///
+/// Fractions are cut off; floats beyond a type of whole numbers saturate, and whole numbers wrap
+/// around.
 pub(crate) fn lower_cast(operands: &Operands<'_>) -> Result<Lowered, BackendError> {
     let (input, output) = (operands.input(0)?, operands.output()?);
+    let (from, to) = (input.element, output.element);
     let shape = input.shape.clone();
     let place = operands.input_index(0)?;
-    match (input.element, output.element, &input.data) {
-        (from, to, _) if from == to => Ok(Lowered::alias(shape, place)),
-        (Element::Float16, Element::Float32, Some(data @ Data::Float32(_))) => {
-            Ok(Lowered::constant(shape, data.clone()))
-        }
-        (Element::Int32, Element::Float32, Some(Data::Int32(values))) => {
-            let values = values.iter().map(|&value| value as f32).collect();
-            Ok(Lowered::constant(shape, Data::Float32(values)))
-        }
-        (Element::Int64, Element::Float32, Some(Data::Int64(values))) => {
-            let values = values.iter().map(|&value| value as f32).collect();
-            Ok(Lowered::constant(shape, Data::Float32(values)))
-        }
-        (Element::Int8 | Element::UInt8, Element::Float32, _) => {
-            let kernel = Dequantize { scale: 1.0, zero_point: -input.element.byte_offset() };
-            Ok(Lowered::step(shape, kernel, vec![place]))
-        }
-        (Element::Float32, Element::Int8 | Element::UInt8, _) => {
-            let zero = -output.element.byte_offset();
-            Ok(Lowered::step(shape, CutFloats { zero }, vec![place]))
-        }
-        (Element::Int8 | Element::UInt8, Element::Int8 | Element::UInt8, _) => {
-            // Both types wrap around, so what is held differs by one bit.
-            let mut table = Box::new([0; 256]);
-            for (entry, value) in table.iter_mut().zip(0u8..=255) {
-                *entry = value ^ 0x80;
-            }
-            Ok(Lowered::step(shape, ByteTable { table }, vec![place]))
-        }
-        _ => Err(operands.unsupported_elements()),
+    let (Some(held_from), Some(held_to)) = (from.holder(), to.holder()) else {
+        return Err(operands.unsupported_elements());
+    };
+    if from == to || (from, to) == (Element::Float16, Element::Float32) {
+        return Ok(Lowered::alias(shape, place));
     }
-}
-
-/// Floats without their fractions, as bytes; those beyond the range saturate.
-#[derive(Debug)]
-struct CutFloats {
-    /// The held byte that stands for 0.
-    zero: i32,
-}
-
-impl Kernel for CutFloats {
-    fn grain(&self) -> Option<usize> {
-        Some(ELEMENTS)
-    }
-
-    fn run(
-        &self,
-        inputs: Inputs<'_>,
-        output: Output<'_>,
-        _scratch: &mut Scratch,
-    ) -> Result<(), BackendError> {
-        let first = output.first();
-        let (input, output) = (&inputs.float32(0)?[first..], output.bytes()?);
-        for (result, &value) in output.iter_mut().zip(input) {
-            *result = (value as i32).saturating_add(self.zero).clamp(0, 255) as u8;
+    let places = vec![place];
+    let (offset, zero) = (i64::from(from.byte_offset()), i64::from(-to.byte_offset()));
+    let own = move |byte: u8| i64::from(byte) + offset;
+    Ok(match (held_from, held_to) {
+        // The wider type into the narrower.
+        (Holder::Float32, Holder::Float32) => {
+            let kernel = Each::new(|value: f32| f16::from_f32(value).to_f32());
+            Lowered::step(shape, kernel, places)
         }
-        Ok(())
-    }
+        (Holder::Float32, Holder::Bytes) if to == Element::Bool => {
+            Lowered::step(shape, Each::new(|value: f32| u8::from(value != 0.0)), places)
+        }
+        (Holder::Float32, Holder::Bytes) => {
+            let kernel = Each::new(move |value: f32| {
+                (value as i64).saturating_add(zero).clamp(0, 255) as u8
+            });
+            Lowered::step(shape, kernel, places)
+        }
+        (Holder::Float32, Holder::Integers) if to == Element::Int32 => {
+            Lowered::step(shape, Each::new(|value: f32| i64::from(value as i32)), places)
+        }
+        (Holder::Float32, Holder::Integers) => {
+            Lowered::step(shape, Each::new(|value: f32| value as i64), places)
+        }
+        (Holder::Bytes, Holder::Float32) => {
+            Lowered::step(shape, Each::new(move |byte: u8| own(byte) as f32), places)
+        }
+        (Holder::Bytes, Holder::Bytes) if to == Element::Bool => {
+            Lowered::step(shape, Each::new(move |byte: u8| u8::from(own(byte) != 0)), places)
+        }
+        (Holder::Bytes, Holder::Bytes) => {
+            Lowered::step(shape, Each::new(move |byte: u8| (own(byte) + zero) as u8), places)
+        }
+        (Holder::Bytes, Holder::Integers) => Lowered::step(shape, Each::new(own), places),
+        (Holder::Integers, Holder::Float32) if to == Element::Float16 => {
+            let kernel = Each::new(|value: i64| f16::from_f32(value as f32).to_f32());
+            Lowered::step(shape, kernel, places)
+        }
+        (Holder::Integers, Holder::Float32) => {
+            Lowered::step(shape, Each::new(|value: i64| value as f32), places)
+        }
+        (Holder::Integers, Holder::Bytes) if to == Element::Bool => {
+            Lowered::step(shape, Each::new(|value: i64| u8::from(value != 0)), places)
+        }
+        (Holder::Integers, Holder::Bytes) => {
+            let kernel = Each::new(move |value: i64| value.wrapping_add(zero) as u8);
+            Lowered::step(shape, kernel, places)
+        }
+        (Holder::Integers, Holder::Integers) if to == Element::Int64 => {
+            Lowered::alias(shape, place)
+        }
+        (Holder::Integers, Holder::Integers) => {
+            Lowered::step(shape, Each::new(|value: i64| i64::from(value as i32)), places)
+        }
+    })
 }
 
 /// From one quantisation to another of the same type.

@@ -2,13 +2,13 @@
 
 use image_embedder_backend::BackendError;
 
-use crate::graph::Tensor;
+use crate::graph::{Element, Tensor};
 use crate::kernels::comparison::{maximum, minimum};
 use crate::kernels::requantize::{
     OutputRange, multiply_by_quantized_multiplier, quantize_multiplier,
 };
 use crate::operator::{Activation, Reduction};
-use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32};
+use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32, both_integers};
 use crate::slots::{Inputs, Output, Scratch, ScratchSizes};
 
 pub(crate) fn lower(
@@ -29,6 +29,10 @@ pub(crate) fn lower(
     }
     if both_float32(input, output) {
         return Ok(Lowered::step(shape, FloatReduction { function, reducer }, places));
+    }
+    if both_integers(input, output) {
+        let is_narrow = output.element == Element::Int32;
+        return Ok(Lowered::step(shape, IntegerReduction { function, is_narrow, reducer }, places));
     }
     if !both_bytes(input, output) {
         return Err(operands.unsupported_elements());
@@ -170,6 +174,44 @@ impl Kernel for FloatReduction {
             let factor = 1.0 / reducer.count as f32;
             for mean in output {
                 *mean *= factor;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A reduction of whole numbers; what is beyond their type wraps around, and means are cut off.
+#[derive(Debug)]
+struct IntegerReduction {
+    function: Reduction,
+    /// Whether results are of 32 bits.
+    is_narrow: bool,
+    reducer: Reducer,
+}
+
+impl Kernel for IntegerReduction {
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        _scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let (input, output) = (inputs.integers(0)?, output.integers()?);
+        let (start, combine): (i64, fn(i64, i64) -> i64) = match self.function {
+            Reduction::Max => (i64::MIN, i64::max),
+            Reduction::Min => (i64::MAX, i64::min),
+            Reduction::Prod => (1, i64::wrapping_mul),
+            Reduction::Sum | Reduction::Mean => (0, i64::wrapping_add),
+        };
+        output.fill(start);
+        self.reducer.run(input, output, combine);
+        for result in output {
+            if self.function == Reduction::Mean {
+                // There are elements, and as many as fit into memory.
+                *result /= self.reducer.count as i64;
+            }
+            if self.is_narrow {
+                *result = i64::from(*result as i32);
             }
         }
         Ok(())

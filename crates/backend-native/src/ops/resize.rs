@@ -5,8 +5,8 @@ use image_embedder_backend::BackendError;
 use crate::operator::Alignment;
 use crate::ops::selection::{every, lower_selection};
 use crate::ops::window::bands;
-use crate::ops::{Kernel, Lowered, Operands, both_float32};
-use crate::slots::{Elements, Inputs, Output, Scratch};
+use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32};
+use crate::slots::{Elements, Inputs, Output, Scratch, misplaced};
 
 /// The new height and width, above zero as the old ones are.
 fn new_size(operands: &Operands<'_>) -> Result<[usize; 2], BackendError> {
@@ -48,7 +48,11 @@ pub(crate) fn lower_bilinear(
         columns: samples(width, new_width, alignment),
     };
     let input = operands.input(0)?;
-    if !both_float32(input, operands.output()?) {
+    let output = operands.output()?;
+    if !both_float32(input, output) {
+        if !both_bytes(input, output) {
+            return Err(operands.unsupported_elements());
+        }
         operands.check_moves(input)?;
     }
     let shape = vec![batch, new_height, new_width, channels];
@@ -181,6 +185,7 @@ impl Kernel for ResizeBilinear {
                 self.each(inputs.float32(0)?, (first, output), mix);
             }
             Elements::Bytes(output) => self.each(inputs.bytes(0)?, (first, output), mix_bytes),
+            Elements::Integers(_) => return Err(misplaced()),
         }
         Ok(())
     }

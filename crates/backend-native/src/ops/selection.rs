@@ -91,6 +91,7 @@ impl Kernel for Selection {
         match output.elements {
             Elements::Float32(output) => self.copy(inputs.float32(0)?, output),
             Elements::Bytes(output) => self.copy(inputs.bytes(0)?, output),
+            Elements::Integers(output) => self.copy(inputs.integers(0)?, output),
         }
         Ok(())
     }

@@ -1,7 +1,9 @@
-//! Parts of tensors: `SLICE`, `STRIDED_SLICE`, `SPLIT`, `SPLIT_V`, `UNPACK` and `GATHER`.
+//! Parts of tensors: `SLICE`, `STRIDED_SLICE`, `SPLIT`, `SPLIT_V` and `UNPACK`; and whole ones more
+//! than once or backwards: `TILE`, `BROADCAST_TO` and `REVERSE_V2`.
 
 use image_embedder_backend::BackendError;
 
+use crate::graph::checked_element_count;
 use crate::operator::Masks;
 use crate::ops::selection::{every, lower_selection, strides};
 use crate::ops::{Lowered, Operands};
@@ -242,39 +244,68 @@ pub(crate) fn lower_unpack(operands: &Operands<'_>, axis: i32) -> Result<Lowered
     lower_stretch(operands, 0, axis, index..index + 1, false)
 }
 
-/// The elements of the first input that constant indices in the second name along an axis.
-pub(crate) fn lower_gather(
-    operands: &Operands<'_>,
-    axis: i32,
-    batch_dims: i32,
-) -> Result<Lowered, BackendError> {
+/// The first input again and again, as often along each dimension as the second says.
+pub(crate) fn lower_tile(operands: &Operands<'_>) -> Result<Lowered, BackendError> {
     let shape = &operands.input(0)?.shape;
-    let axis = operands.axis(axis.into(), shape.len())?;
-    if batch_dims != 0 {
-        return Err(operands.unsupported(format!("{batch_dims} batch dimensions")));
-    }
-    let indices = operands.integers(1)?;
-    let places: Option<Vec<usize>> = indices
-        .iter()
-        .map(|&index| usize::try_from(index).ok().filter(|&index| index < shape[axis]))
-        .collect();
-    let places = places.ok_or_else(|| {
-        operands.invalid(format!("expected indices below {}, found {indices:?}", shape[axis]))
-    })?;
-    let strides = strides(shape);
-    let offsets = (0..shape.len())
-        .map(|dimension| {
-            if dimension == axis {
-                places.iter().map(|&place| place * strides[axis]).collect()
-            } else {
-                every(shape[dimension], strides[dimension])
-            }
+    let multiples = operands.integers(1)?;
+    let sizes: Option<Vec<usize>> = (multiples.len() == shape.len())
+        .then(|| {
+            let sizes = shape.iter().zip(&multiples);
+            sizes.map(|(&size, &times)| size.checked_mul(usize::try_from(times).ok()?)).collect()
         })
-        .collect();
-    let mut result = shape[..axis].to_vec();
-    result.extend(&operands.input(1)?.shape);
-    result.extend(&shape[axis + 1..]);
-    lower_selection(operands, 0, result, offsets)
+        .flatten();
+    let Some(sizes) = sizes else {
+        return Err(operands.invalid(format!(
+            "expected a multiple for each dimension of {shape:?}, found {multiples:?}"
+        )));
+    };
+    lower_repeats(operands, sizes)
+}
+
+/// The first input in the shape that the second says; dimensions of one element repeat it.
+pub(crate) fn lower_broadcast_to(operands: &Operands<'_>) -> Result<Lowered, BackendError> {
+    let shape = &operands.input(0)?.shape;
+    let wanted = operands.integers(1)?;
+    let sizes: Option<Vec<usize>> = wanted.iter().map(|&size| usize::try_from(size).ok()).collect();
+    let fits = |sizes: &Vec<usize>| {
+        sizes.len() >= shape.len()
+            && sizes[sizes.len() - shape.len()..]
+                .iter()
+                .zip(shape)
+                .all(|(&size, &own)| own == size || own == 1)
+    };
+    let Some(sizes) = sizes.filter(fits) else {
+        return Err(operands.invalid(format!(
+            "expected a shape that {shape:?} can be repeated to, found {wanted:?}"
+        )));
+    };
+    lower_repeats(operands, sizes)
+}
+
+/// The first input in dimensions that are multiples of its own.
+fn lower_repeats(operands: &Operands<'_>, sizes: Vec<usize>) -> Result<Lowered, BackendError> {
+    checked_element_count(&operands.node.name, &sizes)?;
+    let shape = &operands.input(0)?.shape;
+    let strides = strides(shape);
+    let missing = sizes.len() - shape.len();
+    let offsets =
+        sizes.iter().enumerate().map(|(dimension, &size)| match dimension.checked_sub(missing) {
+            Some(own) => (0..size).map(|index| index % shape[own] * strides[own]).collect(),
+            None => vec![0; size],
+        });
+    let offsets = offsets.collect();
+    lower_selection(operands, 0, sizes, offsets)
+}
+
+/// The first input backwards along the dimensions in the second.
+pub(crate) fn lower_reverse(operands: &Operands<'_>) -> Result<Lowered, BackendError> {
+    let shape = &operands.input(0)?.shape;
+    let mut offsets: Vec<Vec<usize>> =
+        shape.iter().zip(strides(shape)).map(|(&size, stride)| every(size, stride)).collect();
+    for axis in operands.integers(1)? {
+        offsets[operands.axis(axis, shape.len())?].reverse();
+    }
+    lower_selection(operands, 0, shape.clone(), offsets)
 }
 
 #[cfg(test)]

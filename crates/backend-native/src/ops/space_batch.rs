@@ -3,7 +3,7 @@
 
 use image_embedder_backend::BackendError;
 
-use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32};
+use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32, both_integers};
 use crate::slots::{Elements, Inputs, Output, Scratch};
 
 /// Reads a block shape (two sizes above zero) and two pairs of margins.
@@ -25,7 +25,7 @@ fn block_and_margins(
 /// The bytes that stand for zero.
 fn zero(operands: &Operands<'_>) -> Result<u8, BackendError> {
     let (input, output) = (operands.input(0)?, operands.output()?);
-    if both_float32(input, output) {
+    if both_float32(input, output) || both_integers(input, output) {
         return Ok(0);
     }
     if both_bytes(input, output) && input.per_tensor()? == output.per_tensor()? {
@@ -161,6 +161,7 @@ impl Kernel for Blocks {
         match output.elements {
             Elements::Float32(output) => self.copy(inputs.float32(0)?, output, 0.0),
             Elements::Bytes(output) => self.copy(inputs.bytes(0)?, output, self.zero),
+            Elements::Integers(output) => self.copy(inputs.integers(0)?, output, 0),
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 use image_embedder_backend::BackendError;
 
+use crate::NAME;
 use crate::graph::Element;
 use crate::kernels::comparison::clamp;
 use crate::kernels::elementary::{self, precise};
@@ -10,7 +11,9 @@ use crate::kernels::requantize::{
     OutputRange, multiply_by_quantized_multiplier, quantize_multiplier,
 };
 use crate::operator::{Activation, Unary};
-use crate::ops::{ELEMENTS, Kernel, Lowered, Operands, both_bytes, both_float32};
+use crate::ops::elements::Each;
+use crate::ops::normalize::inverse_square_root;
+use crate::ops::{ELEMENTS, Kernel, Lowered, Operands, both_bytes, both_float32, both_integers};
 use crate::slots::{Inputs, Output, Scratch};
 
 pub(crate) fn lower(operands: &Operands<'_>, function: Unary) -> Result<Lowered, BackendError> {
@@ -19,6 +22,17 @@ pub(crate) fn lower(operands: &Operands<'_>, function: Unary) -> Result<Lowered,
     let places = vec![operands.input_index(0)?];
     if both_float32(input, output) {
         return Ok(Lowered::step(shape, FloatUnary { function }, places));
+    }
+    if both_integers(input, output) {
+        let is_narrow = output.element == Element::Int32;
+        let wrap = move |value: i64| if is_narrow { i64::from(value as i32) } else { value };
+        let function = match function {
+            Unary::Abs => i64::wrapping_abs,
+            Unary::Neg => i64::wrapping_neg,
+            _ => return Err(operands.unsupported_elements()),
+        };
+        let kernel = Each::new(move |value: i64| wrap(function(value)));
+        return Ok(Lowered::step(shape, kernel, places));
     }
     if both_bytes(input, output) {
         let quantization = Quantizations {
@@ -33,6 +47,14 @@ pub(crate) fn lower(operands: &Operands<'_>, function: Unary) -> Result<Lowered,
                  zero point {to_zero}"
             ))
         })?;
+        if function == Unary::Rsqrt {
+            let kernel = PositiveTable {
+                name: operands.node.name.clone(),
+                table: ByteTable { table },
+                zero_point: quantization.input.1,
+            };
+            return Ok(Lowered::step(shape, kernel, places));
+        }
         return Ok(Lowered::step(shape, ByteTable { table }, places));
     }
     Err(operands.unsupported_elements())
@@ -65,6 +87,7 @@ impl Kernel for FloatUnary {
         match self.function {
             Unary::Abs => each(input, output, f32::abs),
             Unary::Ceil => each(input, output, f32::ceil),
+            Unary::Cos => each(input, output, libm::cosf),
             Unary::Clamp(activation) => {
                 let range = activation.range();
                 each(input, output, |value| clamp(value, range));
@@ -87,6 +110,7 @@ impl Kernel for FloatUnary {
             Unary::Neg => each(input, output, |value| -value),
             Unary::Round => each(input, output, f32::round_ties_even),
             Unary::Rsqrt => each(input, output, |value| 1.0 / value.sqrt()),
+            Unary::Sin => each(input, output, libm::sinf),
             Unary::Sqrt => each(input, output, f32::sqrt),
             Unary::Square => each(input, output, |value| value * value),
             Unary::Tanh => each(input, output, elementary::tanh),
@@ -238,6 +262,10 @@ fn table(function: Unary, quantizations: &Quantizations) -> Option<Box<[u8; 256]
             quantizations.each(|centred| range.clamp(hard_swish.apply(centred)))
         }
         Unary::LeakyRelu { alpha } => leaky_relu(quantizations, alpha),
+        Unary::Rsqrt if is_signed => {
+            let inverse = InverseSquareRoot::new(input_scale, scale);
+            quantizations.each(|centred| range.clamp(inverse.apply(centred)))
+        }
         // Both sides fix the range of these results.
         Unary::Logistic if (scale, zero_point) == (1.0 / 256.0, 0) => {
             quantizations.real_as_xnnpack(precise_logistic)
@@ -247,6 +275,35 @@ fn table(function: Unary, quantizations: &Quantizations) -> Option<Box<[u8; 256]
         }
         _ => return None,
     })
+}
+
+/// The inverse square root in fixed point.
+///
+/// Source of the formula: TensorFlow Lite's builtin `Rsqrt` of 8-bit tensors.
+#[derive(Clone, Copy, Debug)]
+struct InverseSquareRoot {
+    multiplier: (i32, i32),
+}
+
+impl InverseSquareRoot {
+    /// Inverse roots are whole numbers in units of this power of two.
+    const SHIFT: i32 = 20;
+
+    fn new(input_scale: f32, output_scale: f32) -> Self {
+        let factor = 1.0 / (input_scale.sqrt() * output_scale);
+        Self { multiplier: quantize_multiplier(f64::from(factor)) }
+    }
+
+    /// The result relative to the zero point; beyond every byte if the value is not positive.
+    fn apply(&self, centred: i32) -> i32 {
+        if centred <= 0 {
+            return 255;
+        }
+        let (multiplier, shift) = inverse_square_root(centred);
+        let root = multiply_by_quantized_multiplier(1, multiplier, shift + Self::SHIFT);
+        let (multiplier, shift) = self.multiplier;
+        multiply_by_quantized_multiplier(root, multiplier, shift - Self::SHIFT)
+    }
 }
 
 /// Leaky rectification.
@@ -391,6 +448,36 @@ impl Kernel for ByteTable {
             *result = self.table[usize::from(value)];
         }
         Ok(())
+    }
+}
+
+/// A function by table of bytes that stand for no number below zero.
+#[derive(Debug)]
+struct PositiveTable {
+    name: String,
+    table: ByteTable,
+    zero_point: i32,
+}
+
+impl Kernel for PositiveTable {
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let input = inputs.bytes(0)?;
+        if let Some(value) = input.iter().find(|&&value| i32::from(value) < self.zero_point) {
+            return Err(BackendError::Runtime {
+                backend: NAME.to_owned(),
+                message: format!(
+                    "{}: expected no elements below zero, found one {} steps below",
+                    self.name,
+                    self.zero_point - i32::from(*value)
+                ),
+            });
+        }
+        self.table.run(inputs, output, scratch)
     }
 }
 
