@@ -221,8 +221,9 @@ impl ImageEmbedder {
     /// It is the first 128 bits of a SHA-256 over
     ///
     /// - the bytes of the model file, and with them its input size and quantisation;
-    /// - the preprocessing: mode, resize policy with the colour of its bars, and the normalisation
-    ///   that is applied, be it from the metadata or the same from the options;
+    /// - the preprocessing: mode, resize policy with the colour of its bars, the colour space of YUV
+    ///   frames, and the normalisation that is applied, be it from the metadata or the same from
+    ///   the options;
     /// - the postprocessing: L2 normalisation, [`QuantizeMode`](crate::embedding::QuantizeMode),
     ///   and the number of elements of each output;
     /// - the arithmetic of the inference. Models that compute with integers alone, quantising and
@@ -354,10 +355,12 @@ fn check_options(options: &ImageEmbedderOptions) -> Result<(), Error> {
         let message = "expected options.dimension of at least 1, found 0";
         return Err(Error::new(ErrorKind::Input, message));
     }
-    let PreprocessOptions { mode, resize_policy, .. } = options.preprocess;
+    let PreprocessOptions { mode, resize_policy, yuv_color_space, .. } = options.preprocess;
     let frame = FrameBuffer::from_rgb(&[0; 3], 1, 1)?;
     Plan::new(FrameGeometry::of(&frame), 1, 1, &options.preprocess).map_err(|error| {
-        let message = format!("unusable options.preprocess ({mode}, {resize_policy})");
+        let message = format!(
+            "unusable options.preprocess (mode {mode}, {resize_policy}, YUV of {yuv_color_space})"
+        );
         Error::because(ErrorKind::Unsupported, message, error)
     })?;
     Ok(())

@@ -237,7 +237,8 @@ impl From<PreprocessError> for Error {
                 ErrorKind::Input
             }
             PreprocessError::UnsupportedOrientation { .. }
-            | PreprocessError::UnsupportedResizePolicy { .. } => ErrorKind::Unsupported,
+            | PreprocessError::UnsupportedResizePolicy { .. }
+            | PreprocessError::UnsupportedYuvColorSpace { .. } => ErrorKind::Unsupported,
             PreprocessError::ZeroStd { .. }
             | PreprocessError::NonFiniteNormalization { .. }
             | PreprocessError::QuantizationScale { .. } => ErrorKind::Model,

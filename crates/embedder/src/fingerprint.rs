@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use image_embedder_embedding::Fingerprint;
-use image_embedder_preprocess::{PreprocessMode, ResizePolicy};
+use image_embedder_preprocess::{PreprocessMode, ResizePolicy, YuvColorSpace, YuvMatrix, YuvRange};
 use image_embedder_schema::tflite::{Model, SubGraph, TensorType};
 use sha2::{Digest, Sha256};
 
@@ -31,6 +31,11 @@ pub(crate) fn fingerprint(
     line("model", &hexadecimal(&Sha256::digest(bytes)));
     line("mode", mode_name(options.preprocess.mode));
     line("resize", &policy_name(options.preprocess.resize_policy));
+    let color_space = options.preprocess.yuv_color_space;
+    if color_space != YuvColorSpace::default() {
+        // Left out if it is the default: fingerprints were stored before there was a choice.
+        line("yuv", &color_space_name(color_space));
+    }
     match &input.normalization {
         None => line("normalization", "none"),
         Some(normalization) => {
@@ -67,6 +72,21 @@ fn policy_name(policy: ResizePolicy) -> String {
         ResizePolicy::Letterbox { padding } => format!("letterbox {}", hexadecimal(&padding)),
         other => other.to_string(),
     }
+}
+
+fn color_space_name(color_space: YuvColorSpace) -> String {
+    let matrix = match color_space.matrix {
+        YuvMatrix::Bt601 => "bt601",
+        YuvMatrix::Bt709 => "bt709",
+        YuvMatrix::Bt2020 => "bt2020",
+        _ => "other",
+    };
+    let range = match color_space.range {
+        YuvRange::Limited => "limited",
+        YuvRange::Full => "full",
+        _ => "other",
+    };
+    format!("{matrix} {range}")
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use image_embedder_frame::{FrameError, Orientation};
 
-use crate::{FrameGeometry, PreprocessMode, ResizePolicy};
+use crate::{FrameGeometry, PreprocessMode, ResizePolicy, YuvColorSpace};
 
 /// Why a frame could not be preprocessed.
 #[non_exhaustive]
@@ -46,6 +46,15 @@ pub enum PreprocessError {
         mode: PreprocessMode,
         /// The policy asked for.
         resize_policy: ResizePolicy,
+    },
+    /// The mode converts YUV in another way.
+    UnsupportedYuvColorSpace {
+        /// The mode.
+        mode: PreprocessMode,
+        /// The only colour space that it knows.
+        expected: YuvColorSpace,
+        /// The colour space asked for.
+        found: YuvColorSpace,
     },
     /// The frame is not of the kind that the plan was made for.
     FrameMismatch {
@@ -116,6 +125,9 @@ impl fmt::Display for PreprocessError {
             }
             Self::UnsupportedResizePolicy { mode, resize_policy } => {
                 write!(f, "mode {mode} does not support resize policy {resize_policy}")
+            }
+            Self::UnsupportedYuvColorSpace { mode, expected, found } => {
+                write!(f, "mode {mode}: expected YUV of {expected}, found {found}")
             }
             Self::FrameMismatch { expected, found } => {
                 write!(f, "expected a frame of {expected}, found {found}")

@@ -23,6 +23,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod color;
 mod convert;
 mod crop;
 mod error;
@@ -35,6 +36,7 @@ mod plan;
 mod quantize;
 mod resize;
 
+pub use color::{YuvColorSpace, YuvMatrix, YuvRange};
 pub use error::PreprocessError;
 pub use geometry::FrameGeometry;
 pub use normalize::Normalization;

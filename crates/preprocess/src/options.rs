@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::{YuvColorSpace, YuvMatrix, YuvRange};
+
 /// Whose resize arithmetic a plan follows.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -19,11 +21,12 @@ pub enum PreprocessMode {
     ///
     /// Bilinear with two taps an axis and 5-bit weights, sampled at the top left corner of each
     /// output pixel; only the four orientations without mirroring. Samples beside the region
-    /// come from the frame around it. YUV and gray frames are converted sample by sample.
+    /// come from the frame around it. YUV and gray frames, which the original refuses, are
+    /// converted sample by sample, YUV as [`PreprocessOptions::yuv_color_space`] says.
     MediaPipe,
     /// An ordinary anti-aliased resize: a triangle filter as wide as the ratio asks for, centres
-    /// aligned, no sample from outside the region. YUV is BT.601 with limited range, with
-    /// interpolated chroma.
+    /// aligned, no sample from outside the region. YUV is converted as
+    /// [`PreprocessOptions::yuv_color_space`] says, with interpolated chroma.
     Quality,
 }
 
@@ -73,11 +76,18 @@ pub struct PreprocessOptions {
     /// What happens to the aspect ratio. Only [`PreprocessMode::Quality`] takes anything but
     /// [`ResizePolicy::Stretch`].
     pub resize_policy: ResizePolicy,
+    /// Which colours the samples of YUV frames stand for; other frames do not depend on it.
+    /// [`PreprocessMode::TaskLibrary`] knows the default only, BT.601 with limited range.
+    pub yuv_color_space: YuvColorSpace,
 }
 
 impl PreprocessOptions {
-    /// Options with the given mode that stretch the region.
+    /// Options with the given mode that stretch the region; YUV is BT.601 with limited range.
     pub const fn with_mode(mode: PreprocessMode) -> Self {
-        Self { mode, resize_policy: ResizePolicy::Stretch }
+        Self {
+            mode,
+            resize_policy: ResizePolicy::Stretch,
+            yuv_color_space: YuvColorSpace::new(YuvMatrix::Bt601, YuvRange::Limited),
+        }
     }
 }

@@ -48,8 +48,9 @@ impl Plan {
     ///
     /// - [`PreprocessError::TargetSize`] if the target has no pixels or too many.
     /// - [`PreprocessError::RegionSize`] if the region is too large for the mode.
-    /// - [`PreprocessError::UnsupportedOrientation`] or
-    ///   [`PreprocessError::UnsupportedResizePolicy`] if the mode has no such thing.
+    /// - [`PreprocessError::UnsupportedOrientation`],
+    ///   [`PreprocessError::UnsupportedResizePolicy`] or
+    ///   [`PreprocessError::UnsupportedYuvColorSpace`] if the mode has no such thing.
     /// - [`PreprocessError::OutOfMemory`] if the buffers cannot be allocated.
     pub fn new(
         geometry: FrameGeometry,
@@ -67,16 +68,15 @@ impl Plan {
             });
         }
         let target = Size::new(target_width, target_height);
-        let policy = options.resize_policy;
         let resize = match options.mode {
             PreprocessMode::TaskLibrary => {
-                Resize::TaskLibrary(Box::new(TaskLibrary::new(geometry, target, policy)?))
+                Resize::TaskLibrary(Box::new(TaskLibrary::new(geometry, target, options)?))
             }
             PreprocessMode::MediaPipe => {
-                Resize::MediaPipe(Box::new(MediaPipe::new(geometry, target, policy)?))
+                Resize::MediaPipe(Box::new(MediaPipe::new(geometry, target, options)?))
             }
             PreprocessMode::Quality => {
-                Resize::Quality(Box::new(Quality::new(geometry, target, policy)?))
+                Resize::Quality(Box::new(Quality::new(geometry, target, options)?))
             }
         };
         let rgb = zeroed(target.bytes(3)?)?;

@@ -4,7 +4,7 @@
 use image_embedder_frame::{BoundingBox, FrameBuffer, FrameError, Orientation, PixelFormat, Plane};
 use image_embedder_preprocess::{
     FrameGeometry, InputQuantization, Normalization, Plan, PreprocessError, PreprocessMode,
-    PreprocessOptions, ResizePolicy,
+    PreprocessOptions, ResizePolicy, YuvColorSpace, YuvMatrix, YuvRange,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -96,6 +96,10 @@ fn preprocess(
 
 fn formats() -> impl Strategy<Value = PixelFormat> {
     select(&PixelFormat::ALL[..])
+}
+
+fn color_spaces() -> impl Strategy<Value = YuvColorSpace> {
+    select(&YuvColorSpace::ALL[..])
 }
 
 fn orientations() -> impl Strategy<Value = Orientation> {
@@ -381,16 +385,55 @@ proptest! {
     }
 
     #[test]
+    fn media_pipe_takes_yuv_as_the_rgb_of_each_pixel(
+        format in select(vec![PixelFormat::Nv12, PixelFormat::Yv12]),
+        ((width, height), region) in sizes_and_regions(),
+        orientation in select(vec![Orientation::TopLeft, Orientation::LeftBottom]),
+        target in (1u32..40, 1u32..40),
+        color_space in color_spaces(),
+        seed: u32,
+    ) {
+        let image = Image::new(format, width, height, seed);
+        let mut options = PreprocessOptions::with_mode(PreprocessMode::MediaPipe);
+        options.yuv_color_space = color_space;
+        let frame = image.frame();
+        let sample = |plane: usize, x: u32, y: u32| {
+            let plane = frame.planes()[plane];
+            let index =
+                y as usize * plane.row_stride_bytes + x as usize * plane.pixel_stride_bytes;
+            f64::from(plane.data[index])
+        };
+        let mut rgb = Vec::new();
+        for y in 0..height {
+            for x in 0..width {
+                let [u, v] = [1, 2].map(|plane| sample(plane, x / 2, y / 2));
+                let pixel = rgb_from_yuv(color_space, sample(0, x, y), u, v);
+                rgb.extend(pixel.map(|level| level.round().clamp(0.0, 255.0) as u8));
+            }
+        }
+        let rgb = FrameBuffer::from_rgb(&rgb, width, height).unwrap().with_orientation(orientation);
+        let frame = frame.with_orientation(orientation);
+        let output = preprocess(&frame, Some(region), target, &options).unwrap();
+        let expected = preprocess(&rgb, Some(region), target, &options).unwrap();
+        for (found, expected) in output.into_iter().zip(expected) {
+            // Where the formula gives a half, the fixed-point numbers may round the other way.
+            prop_assert!(found.abs_diff(expected) <= 1, "found {found}, expected {expected}");
+        }
+    }
+
+    #[test]
     fn quality_is_a_triangle_filter(
         format in select(vec![PixelFormat::Rgba, PixelFormat::Nv21]),
         ((width, height), region) in sizes_and_regions(),
         target in (1u32..40, 1u32..40),
+        color_space in color_spaces(),
         seed: u32,
     ) {
         let image = Image::new(format, width, height, seed);
-        let options = PreprocessOptions::with_mode(PreprocessMode::Quality);
+        let mut options = PreprocessOptions::with_mode(PreprocessMode::Quality);
+        options.yuv_color_space = color_space;
         let output = preprocess(&image.frame(), Some(region), target, &options).unwrap();
-        let expected = triangle_filter(&image, region, target);
+        let expected = triangle_filter(&image, region, target, color_space);
         // Two roundings to 8 bits, which the conversion from YUV multiplies.
         let tolerance = if format.is_yuv() { 5.0 } else { 1.1 };
         for (found, expected) in output.into_iter().zip(expected) {
@@ -471,8 +514,30 @@ fn media_pipe_formula(
     output
 }
 
+/// Red, green and blue of a sample, by the coefficients that the standards print.
+fn rgb_from_yuv(color_space: YuvColorSpace, y: f64, u: f64, v: f64) -> [f64; 3] {
+    // Red from V, green from U and from V, blue from U, for luma and chroma of equal range.
+    let [red, green_u, green_v, blue] = match color_space.matrix {
+        YuvMatrix::Bt601 => [1.402, -0.344_136, -0.714_136, 1.772],
+        YuvMatrix::Bt709 => [1.5748, -0.187_324, -0.468_124, 1.8556],
+        YuvMatrix::Bt2020 => [1.4746, -0.164_553, -0.571_353, 1.8814],
+        other => panic!("no coefficients of {other}"),
+    };
+    let (u, v) = (u - 128.0, v - 128.0);
+    let (luma, u, v) = match color_space.range {
+        YuvRange::Limited => ((y - 16.0) * 255.0 / 219.0, u * 255.0 / 224.0, v * 255.0 / 224.0),
+        _ => (y, u, v),
+    };
+    [luma + red * v, luma + green_u * u + green_v * v, luma + blue * u]
+}
+
 /// The resized region as real RGB numbers, by a triangle filter over the samples in the region.
-fn triangle_filter(image: &Image, region: BoundingBox, target: (u32, u32)) -> Vec<f64> {
+fn triangle_filter(
+    image: &Image,
+    region: BoundingBox,
+    target: (u32, u32),
+    color_space: YuvColorSpace,
+) -> Vec<f64> {
     // Samples first, first + 1, .. and their weights for output `index` of `count`.
     let weights =
         |origin: f64, extent: f64, first: usize, samples: usize, index: u32, count: u32| {
@@ -515,11 +580,8 @@ fn triangle_filter(image: &Image, region: BoundingBox, target: (u32, u32)) -> Ve
     for y in 0..target.1 {
         for x in 0..target.0 {
             if image.format.is_yuv() {
-                let luma = 1.164_384 * (value(0, 0, x, y) - 16.0);
-                let (u, v) = (value(1, 0, x, y) - 128.0, value(2, 0, x, y) - 128.0);
-                output.push(luma + 1.596_027 * v);
-                output.push(luma - 0.391_762 * u - 0.812_968 * v);
-                output.push(luma + 2.017_232 * u);
+                let [luma, u, v] = [0, 1, 2].map(|plane| value(plane, 0, x, y));
+                output.extend(rgb_from_yuv(color_space, luma, u, v));
             } else {
                 output.extend((0..3).map(|channel| value(0, channel, x, y)));
             }
@@ -579,6 +641,27 @@ fn other_modes_refuse_resize_policies() {
             );
         }
     }
+}
+
+#[test]
+fn task_library_knows_one_colour_space_of_yuv() {
+    let image = Image::new(PixelFormat::Nv12, 4, 4, 1);
+    let mode = PreprocessMode::TaskLibrary;
+    let mut refused = 0;
+    for found in YuvColorSpace::ALL {
+        let mut options = PreprocessOptions::with_mode(mode);
+        options.yuv_color_space = found;
+        let result = preprocess(&image.frame(), None, (2, 2), &options);
+        let expected = YuvColorSpace::default();
+        if found == expected {
+            assert!(result.is_ok());
+        } else {
+            let error = PreprocessError::UnsupportedYuvColorSpace { mode, expected, found };
+            assert_eq!(result, Err(error));
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 5);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use image_embedder::backend::{Backend, BackendError, CompileOptions, Model, Mode
 use image_embedder::embedding::{EmbeddingError, Fingerprint, QuantizeMode};
 use image_embedder::frame::FrameBuffer;
 use image_embedder::metadata::NormalizationOptions;
-use image_embedder::preprocess::{PreprocessMode, PreprocessOptions, ResizePolicy};
+use image_embedder::preprocess::{PreprocessMode, PreprocessOptions, ResizePolicy, YuvColorSpace};
 use image_embedder::{
     EmbeddingResult, ErrorKind, ImageEmbedder, ImageEmbedderOptions, bundled_model,
 };
@@ -81,6 +81,12 @@ fn everything_that_moves_the_numbers_changes_it() {
             options.preprocess.resize_policy = policy;
         });
     }
+    for color_space in YuvColorSpace::ALL.into_iter().skip(1) {
+        change("colours", &|options| {
+            options.preprocess = PreprocessOptions::with_mode(PreprocessMode::Quality);
+            options.preprocess.yuv_color_space = color_space;
+        });
+    }
     change("normalization", &|options| {
         options.normalization = Some(NormalizationOptions::uniform(1.0, 2.0));
     });
@@ -95,7 +101,7 @@ fn everything_that_moves_the_numbers_changes_it() {
     let distinct: BTreeSet<Fingerprint> =
         changed.iter().map(|(_, fingerprint)| *fingerprint).collect();
     assert_eq!(distinct.len(), changed.len(), "{changed:#?}");
-    assert_eq!(changed.len(), 15);
+    assert_eq!(changed.len(), 20);
 }
 
 #[test]

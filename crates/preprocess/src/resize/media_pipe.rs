@@ -20,9 +20,9 @@ mod projection;
 
 use image_embedder_frame::{FrameBuffer, Orientation, PixelFormat, Plane};
 
-use crate::convert::rgb_from_yuv_rounded;
+use crate::convert::YuvToRgb;
 use crate::memory::Size;
-use crate::{FrameGeometry, PreprocessError, PreprocessMode, ResizePolicy};
+use crate::{FrameGeometry, PreprocessError, PreprocessMode, PreprocessOptions, ResizePolicy};
 
 use projection::Projection;
 
@@ -36,6 +36,7 @@ pub(crate) struct MediaPipe {
     /// Whether output columns run along rows of the frame.
     is_swapped: bool,
     output_width: usize,
+    yuv_to_rgb: YuvToRgb,
     /// Pixels that are sampled elsewhere than their two taps say.
     exceptions: Vec<Exception>,
 }
@@ -75,9 +76,10 @@ impl MediaPipe {
     pub(crate) fn new(
         geometry: FrameGeometry,
         target: Size,
-        resize_policy: ResizePolicy,
+        options: &PreprocessOptions,
     ) -> Result<Self, PreprocessError> {
         let mode = PreprocessMode::MediaPipe;
+        let resize_policy = options.resize_policy;
         if resize_policy != ResizePolicy::Stretch {
             return Err(PreprocessError::UnsupportedResizePolicy { mode, resize_policy });
         }
@@ -97,8 +99,14 @@ impl MediaPipe {
             taps((region.origin_x, region.width), geometry.frame_width(), x_count, x_is_reversed);
         let y_taps =
             taps((region.origin_y, region.height), geometry.frame_height(), y_count, y_is_reversed);
-        let mut media_pipe =
-            Self { x_taps, y_taps, is_swapped, output_width: target.width, exceptions: Vec::new() };
+        let mut media_pipe = Self {
+            x_taps,
+            y_taps,
+            is_swapped,
+            output_width: target.width,
+            yuv_to_rgb: YuvToRgb::new(options.yuv_color_space),
+            exceptions: Vec::new(),
+        };
         media_pipe.find_exceptions(geometry, target)?;
         Ok(media_pipe)
     }
@@ -140,7 +148,7 @@ impl MediaPipe {
                 let luma = sample::<1>(&y, column, row);
                 let u = sample::<1>(&u, column / 2, row / 2);
                 let v = sample::<1>(&v, column / 2, row / 2);
-                rgb_from_yuv_rounded(luma[0], u[0], v[0])
+                self.yuv_to_rgb.pixel(luma[0], u[0], v[0])
             }),
             [gray, ..] if frame.format() == PixelFormat::Gray => {
                 self.warp(rgb, |column, row| [sample::<1>(&gray, column, row)[0]; 3]);
@@ -236,7 +244,7 @@ mod tests {
         let frame = FrameBuffer::from_gray(&pixels, frame.0, frame.1).unwrap();
         let geometry = FrameGeometry::of(&frame.with_orientation(orientation));
         let target = Size::new(target.0, target.1);
-        MediaPipe::new(geometry, target, ResizePolicy::Stretch).unwrap()
+        MediaPipe::new(geometry, target, &PreprocessOptions::default()).unwrap()
     }
 
     #[test]

@@ -7,11 +7,11 @@ use fast_image_resize::pixels::{InnerPixel, U8, U8x3, U8x4};
 use fast_image_resize::{FilterType, ImageView, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use image_embedder_frame::{BoundingBox, FrameBuffer, PixelFormat, Plane};
 
-use crate::convert::{rgb_from_gray, rgb_from_rgba, rgb_from_yuv444};
+use crate::convert::{YuvToRgb, rgb_from_gray, rgb_from_rgba, rgb_from_yuv444};
 use crate::crop::Samples;
 use crate::memory::{Size, grow, zeroed};
 use crate::orient::orient;
-use crate::{FrameGeometry, PreprocessError, PreprocessMode, ResizePolicy};
+use crate::{FrameGeometry, PreprocessError, PreprocessMode, PreprocessOptions, ResizePolicy};
 
 /// The greatest width and height of a region, which bounds the resize library's own buffers.
 const MAXIMUM_SOURCE: u32 = 65535;
@@ -26,6 +26,7 @@ pub(crate) struct Quality {
     /// The size that it is resized to, at most that of the canvas.
     content: Size,
     padding: [u8; 3],
+    yuv_to_rgb: YuvToRgb,
     resizer: Resizer,
     /// Rows of a plane that the resize library cannot read in place.
     tight: Vec<u8>,
@@ -50,8 +51,9 @@ impl Quality {
     pub(crate) fn new(
         geometry: FrameGeometry,
         target: Size,
-        policy: ResizePolicy,
+        options: &PreprocessOptions,
     ) -> Result<Self, PreprocessError> {
+        let policy = options.resize_policy;
         let BoundingBox { width, height, .. } = geometry.region();
         if width.max(height) > MAXIMUM_SOURCE {
             return Err(PreprocessError::RegionSize {
@@ -80,6 +82,7 @@ impl Quality {
                 ResizePolicy::Letterbox { padding } => padding,
                 _ => [0; 3],
             },
+            yuv_to_rgb: YuvToRgb::new(options.yuv_color_space),
             resizer: Resizer::new(),
             tight: Vec::new(),
             planes: zeroed(content.bytes(plane_channels)?)?,
@@ -116,7 +119,7 @@ impl Quality {
     fn resize(&mut self, frame: &FrameBuffer<'_>, rgb: &mut [u8]) -> Result<(), PreprocessError> {
         let region = self.geometry.region();
         let (source, content) = (self.source, self.content);
-        let Self { resizer, tight, planes, .. } = self;
+        let Self { resizer, tight, planes, yuv_to_rgb, .. } = self;
         match *frame.planes() {
             [y, u, v] => {
                 // A chroma sample lies in the middle of its block of 2x2 pixels.
@@ -137,7 +140,7 @@ impl Quality {
                 ] {
                     resize::<U8, 1>(resizer, tight, plane, region, source, content, output)?;
                 }
-                rgb_from_yuv444(resized_y, resized_u, resized_v, rgb);
+                rgb_from_yuv444(yuv_to_rgb, resized_y, resized_u, resized_v, rgb);
             }
             [gray, ..] if frame.format() == PixelFormat::Gray => {
                 resize::<U8, 1>(resizer, tight, &gray, region, source, content, planes)?;
@@ -235,8 +238,9 @@ fn resize<P: PixelTrait + InnerPixel, const S: usize>(
             output.copy_from_slice(&pixel[..S]);
         }
     }
-    let view = TypedImageRef::<P>::from_buffer(region.width, region.height, &tight[..bytes])
-        .map_err(refused)?;
+    let BoundingBox { width, height, .. } = region;
+    let image = TypedImageRef::<P>::from_buffer(width, height, &tight[..bytes]).map_err(refused)?;
+    let view = TypedCroppedImage::new(image, 0, 0, width, height).map_err(refused)?;
     resize_view(resizer, &view, region, source, target, output)
 }
 

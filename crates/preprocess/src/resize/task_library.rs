@@ -15,7 +15,9 @@ use crate::convert::{rgb_from_gray, rgb_from_yuv420};
 use crate::crop::{Samples, chroma_region};
 use crate::memory::{Size, zeroed};
 use crate::orient::orient;
-use crate::{FrameGeometry, PreprocessError, PreprocessMode, ResizePolicy};
+use crate::{
+    FrameGeometry, PreprocessError, PreprocessMode, PreprocessOptions, ResizePolicy, YuvColorSpace,
+};
 
 use scaler::{Family, Scaler};
 
@@ -42,11 +44,16 @@ impl TaskLibrary {
     pub(crate) fn new(
         geometry: FrameGeometry,
         target: Size,
-        resize_policy: ResizePolicy,
+        options: &PreprocessOptions,
     ) -> Result<Self, PreprocessError> {
         let mode = PreprocessMode::TaskLibrary;
+        let resize_policy = options.resize_policy;
         if resize_policy != ResizePolicy::Stretch {
             return Err(PreprocessError::UnsupportedResizePolicy { mode, resize_policy });
+        }
+        let (expected, found) = (YuvColorSpace::default(), options.yuv_color_space);
+        if found != expected {
+            return Err(PreprocessError::UnsupportedYuvColorSpace { mode, expected, found });
         }
         let BoundingBox { width, height, .. } = geometry.region();
         let orientation = geometry.orientation();
