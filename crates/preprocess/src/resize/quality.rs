@@ -4,7 +4,7 @@ use std::fmt;
 
 use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{InnerPixel, U8, U8x3, U8x4};
-use fast_image_resize::{FilterType, ImageView, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use image_embedder_frame::{BoundingBox, FrameBuffer, PixelFormat, Plane};
 
 use crate::convert::{YuvToRgb, rgb_from_gray, rgb_from_rgba, rgb_from_yuv444};
@@ -262,9 +262,10 @@ fn view_in_place<'a, P: InnerPixel, const S: usize>(
     TypedCroppedImage::new(image, region.origin_x, 0, region.width, region.height).ok()
 }
 
+/// One type of view for all, because the resize library is compiled anew for each.
 fn resize_view<P: PixelTrait + InnerPixel>(
     resizer: &mut Resizer,
-    view: &impl ImageView<Pixel = P>,
+    view: &TypedCroppedImage<'_, TypedImageRef<'_, P>>,
     region: BoundingBox,
     source: Rectangle,
     target: Size,
