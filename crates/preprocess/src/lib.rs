@@ -42,4 +42,4 @@ pub use geometry::FrameGeometry;
 pub use normalize::Normalization;
 pub use options::{PreprocessMode, PreprocessOptions, ResizePolicy};
 pub use plan::Plan;
-pub use quantize::InputQuantization;
+pub use quantize::{InputQuantization, LevelTable};

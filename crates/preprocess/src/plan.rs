@@ -7,7 +7,7 @@ use crate::resize::media_pipe::MediaPipe;
 use crate::resize::quality::Quality;
 use crate::resize::task_library::TaskLibrary;
 use crate::{
-    FrameGeometry, InputQuantization, Normalization, PreprocessError, PreprocessMode,
+    FrameGeometry, InputQuantization, LevelTable, Normalization, PreprocessError, PreprocessMode,
     PreprocessOptions,
 };
 
@@ -188,6 +188,27 @@ impl Plan {
         self.check(frame, output.len())?;
         self.resize.run(frame, &mut self.rgb)?;
         quantization.apply_uint8(&self.rgb, output)
+    }
+
+    /// Writes the upright, resized region as elements that a table gives for each level, such as
+    /// 16-bit floats.
+    ///
+    /// # Shapes
+    ///
+    /// As [`rgb_into`](Self::rgb_into).
+    ///
+    /// # Errors
+    ///
+    /// As [`rgb_into`](Self::rgb_into).
+    pub fn table_into<T: Copy>(
+        &mut self,
+        frame: &FrameBuffer<'_>,
+        table: &LevelTable<T>,
+        output: &mut [T],
+    ) -> Result<(), PreprocessError> {
+        self.check(frame, output.len())?;
+        self.resize.run(frame, &mut self.rgb)?;
+        table.apply(&self.rgb, output)
     }
 
     fn check(&self, frame: &FrameBuffer<'_>, output_len: usize) -> Result<(), PreprocessError> {

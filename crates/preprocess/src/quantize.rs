@@ -1,4 +1,4 @@
-//! Quantising pixels to an integer tensor.
+//! Pixels as the elements of a tensor, by tables: a byte has but 256 values.
 
 use crate::{Normalization, PreprocessError};
 
@@ -64,6 +64,30 @@ impl InputQuantization {
     }
 }
 
+/// What each level of red, green and blue becomes in a tensor of any type.
+#[derive(Clone, Debug)]
+pub struct LevelTable<T> {
+    channels: [[T; 256]; 3],
+}
+
+impl<T: Copy> LevelTable<T> {
+    /// The table of the normalised levels, converted from 32-bit floats.
+    pub fn new(normalization: &Normalization, convert: impl Fn(f32) -> T) -> Self {
+        let levels: [u8; 256] = std::array::from_fn(|level| level as u8);
+        let channel = |channel| levels.map(|level| convert(normalization.value(channel, level)));
+        Self { channels: [channel(0), channel(1), channel(2)] }
+    }
+
+    /// Converts RGB bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`PreprocessError::OutputLength`] if the lengths differ.
+    pub fn apply(&self, rgb: &[u8], output: &mut [T]) -> Result<(), PreprocessError> {
+        apply(&self.channels, rgb, output)
+    }
+}
+
 fn apply<T: Copy>(
     tables: &[[T; 256]; 3],
     rgb: &[u8],
@@ -116,6 +140,21 @@ mod tests {
             let error = InputQuantization::new(&Normalization::default(), scale, 0).unwrap_err();
             assert!(matches!(error, PreprocessError::QuantizationScale { .. }));
         }
+    }
+
+    #[test]
+    fn a_table_holds_the_normalised_levels() {
+        let normalization = Normalization::new([0.0, 10.0, 100.0], [1.0, 2.0, -4.0]).unwrap();
+        let table = LevelTable::new(&normalization, f64::from);
+        let rgb: Vec<u8> = (0..=255).flat_map(|level| [level; 3]).collect();
+        let (mut found, mut expected) = (vec![0.0; rgb.len()], vec![0.0; rgb.len()]);
+        table.apply(&rgb, &mut found).unwrap();
+        normalization.apply(&rgb, &mut expected).unwrap();
+        assert!(
+            found.iter().zip(&expected).all(|(found, &expected)| *found == f64::from(expected))
+        );
+        let error = PreprocessError::OutputLength { expected: 768, found: 3 };
+        assert_eq!(table.apply(&rgb, &mut [0.0; 3]), Err(error));
     }
 
     #[test]
