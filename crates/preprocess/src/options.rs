@@ -15,6 +15,14 @@ pub enum PreprocessMode {
     /// first and last pixel while shrinking aligns centres. YUV is BT.601 with limited range,
     /// converted after resizing. Gray frames, which the original refuses, become RGB with three
     /// equal channels.
+    ///
+    /// On 64-bit ARM the original itself gives other pixels in three places, by what the source of
+    /// its libyuv 1773 says: means of 2x2 pixels of RGB and RGBA are rounded once instead of twice
+    /// (a difference of up to 1 level); planes that shrink to three quarters or three eighths are
+    /// rounded after the last step alone (up to 1 level of luma or chroma, 4 of a colour); and
+    /// columns of planes are blended with weights of 16 instead of 7 bits (up to 2 levels of luma
+    /// or chroma). This mode does not follow it there, so that vectors of one index compare on
+    /// every machine.
     #[default]
     TaskLibrary,
     /// The exact pixels of MediaPipe's image embedder on a CPU.
