@@ -1,4 +1,5 @@
-//! Rust sources: every file says what it is, and unsafe code stays where it is allowed.
+//! Rust sources: every file says what it is, unsafe code stays where it is allowed, and a package
+//! contains what it compiles in.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +8,7 @@ use crate::failure::{Context, Failure};
 use crate::workspace;
 
 /// The files, or folders if they end in a slash, that may contain unsafe code.
-const UNSAFE_ALLOWED: [&str; 7] = [
+const UNSAFE_ALLOWED: [&str; 8] = [
     "crates/schema/src/table.rs",
     "crates/backend-tflite/src/",
     "crates/backend-native/src/simd/",
@@ -15,6 +16,7 @@ const UNSAFE_ALLOWED: [&str; 7] = [
     "crates/backend-native/src/threads.rs",
     "crates/embedder/src/model_file/",
     "crates/embedder/tests/embedder/model_files.rs",
+    "crates/preprocess/tests/allocations.rs",
 ];
 
 /// Every source file that breaks a rule.
@@ -44,6 +46,9 @@ fn violations(sources: &[(String, String)], allowed: &[&str]) -> Vec<String> {
         {
             violations.push(format!("{place}:{line}: unsafe code is not allowed here"));
         }
+        for included in included_from_outside(place, text) {
+            violations.push(format!("{place}: {included} is not in the package of this crate"));
+        }
         let is_root = place.ends_with("/src/lib.rs") || place.ends_with("/src/main.rs");
         let folder = place.trim_end_matches("lib.rs").trim_end_matches("main.rs");
         let has_unsafe = allowed.iter().any(|entry| entry.starts_with(folder));
@@ -63,6 +68,29 @@ fn violations(sources: &[(String, String)], allowed: &[&str]) -> Vec<String> {
         }
     }
     violations
+}
+
+/// The files that the sources of a package compile in from outside its folder.
+fn included_from_outside(place: &str, text: &str) -> Vec<String> {
+    let Some((_, inner)) = place.split_once("/src/") else {
+        return Vec::new();
+    };
+    // Folders between the file and the package: `src` and those below it.
+    let depth = inner.matches('/').count() + 1;
+    let mut outside = Vec::new();
+    for start in ["include_bytes!(", "include_str!(", "include!("] {
+        for after in text.split(start).skip(1) {
+            let Some(path) = after.trim_start().strip_prefix('"') else {
+                continue;
+            };
+            let path = path.split('"').next().unwrap_or_default();
+            let climbs = path.split('/').take_while(|part| *part == "..").count();
+            if climbs > depth {
+                outside.push(path.to_owned());
+            }
+        }
+    }
+    outside
 }
 
 fn is_allowed(place: &str, allowed: &[&str]) -> bool {
@@ -228,6 +256,20 @@ mod tests {
         assert!(violations(&sources, &["crates/a/src/sys.rs"]).is_empty());
         assert!(violations(&sources, &["crates/a/src/"]).is_empty());
         assert_eq!(violations(&sources, &[]).len(), 2);
+    }
+
+    #[test]
+    fn compiled_in_files_lie_within_the_package() {
+        let included = |place: &str, path: &str| {
+            let text = format!("//! Doc.\nstatic A: &[u8] = include_bytes!(\n    \"{path}\"\n);\n");
+            check_one(place, &text)
+        };
+        assert!(included("crates/a/src/b.rs", "../models/c.bin").is_empty());
+        assert!(included("crates/a/src/b/c.rs", "../../models/c.bin").is_empty());
+        assert!(included("crates/a/tests/b.rs", "../../c.bin").is_empty());
+        let place = "crates/a/src/b.rs";
+        let expected = format!("{place}: ../../c.bin is not in the package of this crate");
+        assert_eq!(included(place, "../../c.bin"), [expected]);
     }
 
     #[test]
