@@ -160,6 +160,39 @@ impl<'a> FrameBuffer<'a> {
         Self::from_contiguous(PixelFormat::Yv21, data, width, height)
     }
 
+    /// A YUV frame from the planes of Y, U and V, given by that name whatever order the format has,
+    /// upright as stored.
+    ///
+    /// Each plane keeps its own strides. Of what Android calls `YUV_420_888`, with its three
+    /// buffers and their row and pixel strides, the format is [`PixelFormat::Yv21`] if the pixel
+    /// stride of chroma is one, and [`PixelFormat::Nv12`] or [`PixelFormat::Nv21`] if it is two.
+    /// Reading does not depend on the format here; the exact arithmetic of a resize may.
+    ///
+    /// ```
+    /// use image_embedder_frame::{FrameBuffer, PixelFormat, Plane};
+    ///
+    /// // 4x2 pixels in rows of 8 bytes, the chroma samples two bytes apart.
+    /// let (y, u, v) = ([90; 12], [128; 3], [128; 3]);
+    /// let (y, u, v) = (Plane::new(&y, 8, 1), Plane::new(&u, 8, 2), Plane::new(&v, 8, 2));
+    /// let frame = FrameBuffer::from_yuv_planes(PixelFormat::Nv21, y, u, v, 4, 2)?;
+    /// # Ok::<(), image_embedder_frame::FrameError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new); [`FrameError::PlaneCount`] if the format is not YUV.
+    pub fn from_yuv_planes(
+        format: PixelFormat,
+        y: Plane<'a>,
+        u: Plane<'a>,
+        v: Plane<'a>,
+        width: u32,
+        height: u32,
+    ) -> Result<Self, FrameError> {
+        let planes = if format.has_v_first() { [y, v, u] } else { [y, u, v] };
+        Self::new(format, width, height, &planes, Orientation::TopLeft)
+    }
+
     /// The same pixels with another orientation.
     #[must_use]
     pub const fn with_orientation(mut self, orientation: Orientation) -> Self {
@@ -406,6 +439,9 @@ mod tests {
     fn pixel_strides_must_fit_the_format() {
         let data = [0; 100];
         let plane = |stride| Plane::new(&data, 20, stride);
+        let error =
+            FrameBuffer::from_yuv_planes(PixelFormat::Rgb, plane(1), plane(1), plane(1), 2, 2);
+        assert!(matches!(error, Err(FrameError::PlaneCount { found: 3, .. })));
         let refused = |format, planes: &[Plane<'_>], plane, expected, found| {
             assert_eq!(
                 build(format, 2, 2, planes).unwrap_err(),
@@ -502,8 +538,12 @@ mod tests {
             build(PixelFormat::Nv21, 3, 3, &[y_plane, v_of_pairs, u_of_pairs]),
             build(PixelFormat::Yv12, 3, 3, &[y_plane, v_of_pairs, u_plane]),
             build(PixelFormat::Yv21, 3, 3, &[y_plane, u_plane, v_plane]),
+            FrameBuffer::from_yuv_planes(PixelFormat::Nv12, y_plane, u_of_pairs, v_of_pairs, 3, 3),
+            FrameBuffer::from_yuv_planes(PixelFormat::Nv21, y_plane, u_of_pairs, v_of_pairs, 3, 3),
+            FrameBuffer::from_yuv_planes(PixelFormat::Yv12, y_plane, u_plane, v_plane, 3, 3),
+            FrameBuffer::from_yuv_planes(PixelFormat::Yv21, y_plane, u_of_pairs, v_plane, 3, 3),
         ];
-        assert_eq!(frames.len(), 12);
+        assert_eq!(frames.len(), 16);
         for (index, frame) in frames.into_iter().enumerate() {
             let frame = frame.unwrap();
             for row in 0..3 {
