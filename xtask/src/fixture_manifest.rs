@@ -26,7 +26,7 @@ pub(crate) struct FixtureManifest {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Group {
-    /// The folder relative to `fixtures/`.
+    /// The folder relative to `fixtures/`; one elsewhere begins with `../`.
     pub(crate) folder: String,
     /// Where the files come from.
     pub(crate) source: String,

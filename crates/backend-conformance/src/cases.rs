@@ -20,7 +20,7 @@ use crate::Case;
 ///
 /// # Panics
 ///
-/// Panics if a model of `fixtures/models` cannot be read.
+/// Panics if a committed model cannot be read.
 #[must_use]
 pub fn all(seed: u64) -> Vec<Case> {
     [

@@ -6,16 +6,19 @@
 //! ```
 //!
 //! An [`ImageEmbedder`] holds a model and embeds frames from any number of threads. Here are two
-//! photographs and how alike they are (feature `image`):
+//! photographs and how alike they are (features `image` and `bundled-model`; of a model of your own
+//! make an embedder with [`ImageEmbedder::from_file`]):
 //!
-#![cfg_attr(all(feature = "native", feature = "image"), doc = "```")]
-#![cfg_attr(not(all(feature = "native", feature = "image")), doc = "```ignore")]
+#![cfg_attr(all(feature = "native", feature = "image", feature = "bundled-model"), doc = "```")]
+#![cfg_attr(
+    not(all(feature = "native", feature = "image", feature = "bundled-model")),
+    doc = "```ignore"
+)]
 //! # std::env::set_current_dir("../../fixtures")?;
 //! use image_embedder::decode::{DecodeOptions, Image};
-//! use image_embedder::{ImageEmbedder, ImageEmbedderOptions, cosine_similarity};
+//! use image_embedder::{ImageEmbedder, ImageEmbedderOptions, bundled_model, cosine_similarity};
 //!
-//! let model = "models/efficientnet_lite0_feature_vector_uint8.tflite";
-//! let embedder = ImageEmbedder::from_file(model, ImageEmbedderOptions::default())?;
+//! let embedder = ImageEmbedder::from_bytes(bundled_model(), ImageEmbedderOptions::default())?;
 //! let embed = |path: &str| {
 //!     let image = Image::open(path, &DecodeOptions::default())?;
 //!     embedder.embed(&image.frame()?)
@@ -32,6 +35,7 @@
 //! | Question | Answer |
 //! |---|---|
 //! | my pixels come from a camera or another library | [`frame::FrameBuffer`] borrows RGB, RGBA, gray and YUV memory with any strides |
+//! | my YUV is BT.709, or of full range | [`preprocess::YuvColorSpace`] |
 //! | my photo is rotated | [`frame::Orientation`]; [`decode`] reads it from Exif |
 //! | only a part of the frame counts, or several | [`ImageEmbedder::embed_region`], [`ImageEmbedder::embed_regions`] |
 //! | how pixels are resized | [`preprocess::PreprocessMode`] in [`ImageEmbedderOptions::preprocess`] |
@@ -82,11 +86,13 @@
 //! | `CreateFromRgbaRawBuffer` | [`FrameBuffer::from_rgba`](frame::FrameBuffer::from_rgba) |
 //! | `CreateFromGrayRawBuffer` | [`FrameBuffer::from_gray`](frame::FrameBuffer::from_gray) |
 //! | `CreateFromRawBuffer` | [`FrameBuffer::from_contiguous`](frame::FrameBuffer::from_contiguous), and `from_nv12`, `from_nv21`, `from_yv12`, `from_yv21` |
-//! | `CreateFromYuvRawBuffer` | [`FrameBuffer::new`](frame::FrameBuffer::new) with a [`Plane`](frame::Plane) each |
+//! | `CreateFromYuvRawBuffer` | [`FrameBuffer::from_yuv_planes`](frame::FrameBuffer::from_yuv_planes) |
+//! | a plane with a row stride | [`FrameBuffer::new`](frame::FrameBuffer::new) with a [`Plane`](frame::Plane) each |
 //! | `FrameBuffer::Orientation` | [`Orientation`](frame::Orientation), the same Exif numbers |
 //! | `TfLiteSupportStatus` | [`Error::task_library_status`] |
 //!
-//! `examples/compare_images.rs` and `examples/camera_frame.rs` are the programs of its guide.
+//! `examples/compare_images.rs` is the program of its guide; `examples/camera_frame.rs` embeds what
+//! Android calls `YUV_420_888`.
 #![deny(unsafe_code)]
 
 pub use image_embedder_backend as backend;

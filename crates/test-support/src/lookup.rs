@@ -63,8 +63,8 @@ pub fn reference(path: impl AsRef<Path>) -> PathBuf {
 
 /// The model file called `name`, for example `deeplabv3.tflite`.
 ///
-/// Looks in `fixtures/models`, then in `.cache/models`, then in the folder `models` of the
-/// reference data.
+/// Looks in `crates/embedder/models`, then in `fixtures/models`, then in `.cache/models`, then in
+/// the folder `models` of the reference data.
 ///
 /// # Panics
 ///
@@ -74,7 +74,9 @@ pub fn reference(path: impl AsRef<Path>) -> PathBuf {
 #[track_caller]
 pub fn model(name: &str) -> PathBuf {
     let root = workspace_root();
-    let mut folders = vec![root.join("fixtures/models"), root.join(".cache/models")];
+    let mut folders: Vec<PathBuf> = ["crates/embedder/models", "fixtures/models", ".cache/models"]
+        .map(|folder| root.join(folder))
+        .into();
     folders.extend(
         reference_folder(env::var_os(REFERENCE_VARIABLE)).map(|folder| folder.join("models")),
     );

@@ -12,6 +12,9 @@ use crate::workspace::{self, Member};
 /// The file whose table lists the crates.
 const ARCHITECTURE: &str = "ARCHITECTURE.md";
 
+/// The file whose documentation has the lines of Rust in the README, where they are compiled.
+const FACADE: &str = "crates/embedder/src/lib.rs";
+
 /// Every broken link, and every statement about crates or the Rust version that is not true.
 pub(super) fn check(
     root: &Path,
@@ -39,6 +42,11 @@ pub(super) fn check(
         violations.extend(crate_table(text, &folders));
     }
     violations.extend(rust_version(workspace, members, &texts));
+    if let Some(text) = texts.get("README.md") {
+        let facade =
+            fs::read_to_string(root.join(FACADE)).context(|| format!("cannot read {FACADE}"))?;
+        violations.extend(example(text, &facade));
+    }
     if root.join("clippy.toml").is_file()
         && workspace::read_toml(&root.join("clippy.toml"))?.contains_key("msrv")
     {
@@ -208,6 +216,29 @@ fn crate_table(text: &str, folders: &[&str]) -> Vec<String> {
     violations
 }
 
+/// Whether the README's Rust is the first example of the facade's documentation, which is run.
+fn example(readme: &str, facade: &str) -> Option<String> {
+    let after = |text: &str, start: &str| -> Vec<String> {
+        let lines = text.lines().map(str::to_owned);
+        lines.skip_while(|line| !line.contains(start)).skip(1).collect()
+    };
+    let shown: Vec<String> =
+        after(readme, "```rust").into_iter().take_while(|line| line != "```").collect();
+    let compiled: Vec<String> = after(facade, "doc = \"```ignore\"")
+        .iter()
+        .skip_while(|line| !line.starts_with("//!"))
+        .map(|line| line.strip_prefix("//!").unwrap_or(line))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .take_while(|line| !line.starts_with("```"))
+        // Hidden from readers.
+        .filter(|line| !line.starts_with("# "))
+        .map(str::to_owned)
+        .collect();
+    (shown.is_empty() || shown != compiled).then(|| {
+        format!("README.md: its Rust is not the first example of {FACADE}, which is compiled")
+    })
+}
+
 /// Every place but the workspace manifest that states a Rust version of its own.
 fn rust_version(
     workspace: &Table,
@@ -316,6 +347,18 @@ mod tests {
         assert_eq!(unknown.len(), 1, "{unknown:?}");
         assert!(unknown[0].starts_with("ARCHITECTURE.md:5: the table lists gone"), "{unknown:?}");
         assert_eq!(crate_table("no table", &folders).len(), 1);
+    }
+
+    #[test]
+    fn the_rust_of_the_readme_is_compiled_elsewhere() {
+        let readme = "# Title\n\n```sh\nls\n```\n\n```rust\nlet a = 1;\n\nuse_it(a);\n```\n";
+        let facade = "//! Doc.\n#![cfg_attr(x, doc = \"```ignore\")]\n//! # hidden();\n//! let a = 1;\n\
+                      //!\n//! use_it(a);\n//! ```\n//! # More\n";
+        assert_eq!(example(readme, facade), None);
+        for changed in [readme.replace('1', "2"), readme.replace("use_it(a);\n", ""), String::new()]
+        {
+            assert!(example(&changed, facade).is_some(), "{changed}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The committed fixtures and their manifest say the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::path::Path;
 
 use crate::failure::{Context, Failure};
@@ -8,16 +9,24 @@ use crate::fixture_manifest::{self, FixtureManifest};
 use crate::pin::Pin;
 use crate::workspace;
 
-/// Every file of `fixtures/` that the manifest does not describe, or describes wrongly.
+/// Every file of `fixtures/`, or of another folder that the manifest names, that the manifest does
+/// not describe, or describes wrongly.
 pub(super) fn check(root: &Path) -> Result<Vec<String>, Failure> {
     let manifest = fixture_manifest::read(root)?;
     let folder = root.join("fixtures");
     let mut found = BTreeMap::new();
-    for path in workspace::files_below(&folder)? {
-        let name = workspace::relative(&path, &folder);
-        if !describes_fixtures(&name) {
-            let pin = Pin::of_file(&path).context(|| format!("cannot read {}", path.display()))?;
-            found.insert(name, pin);
+    let elsewhere = manifest.group.iter().map(|group| group.folder.as_str());
+    let elsewhere: BTreeSet<_> = elsewhere.filter(|folder| folder.starts_with("../")).collect();
+    for prefix in iter::once("").chain(elsewhere) {
+        let folder = folder.join(prefix);
+        for path in workspace::files_below(&folder)? {
+            let name = workspace::relative(&path, &folder);
+            let name = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+            if !describes_fixtures(&name) {
+                let pin =
+                    Pin::of_file(&path).context(|| format!("cannot read {}", path.display()))?;
+                found.insert(name, pin);
+            }
         }
     }
     Ok(compare(&manifest, found))

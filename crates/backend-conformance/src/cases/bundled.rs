@@ -1,9 +1,9 @@
-//! The models in `fixtures/models`, whole.
+//! The committed models, whole.
 
 use std::fs;
 
 use image_embedder_backend::{DType, TensorSpec};
-use image_embedder_test_support::fixture;
+use image_embedder_test_support::model;
 
 use crate::random::Random;
 use crate::{Case, Elements, Tensor};
@@ -16,8 +16,7 @@ pub(crate) fn cases(seed: u64) -> Vec<Case> {
     FILES
         .iter()
         .map(|file| {
-            let model = fs::read(fixture("models").join(file))
-                .unwrap_or_else(|error| panic!("{file}: {error}"));
+            let model = fs::read(model(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
             let name = format!("model_{}", file.trim_end_matches(".tflite"));
             let image = picture(&name, &[1, 224, 224, 3], DType::UInt8, seed);
             Case { name, group: "bundled_models", model, inputs: vec![image] }

@@ -15,7 +15,6 @@ use crate::{Error, ErrorKind, TfLiteSupportStatus};
 ///
 /// ```
 /// # #[cfg(feature = "native")] {
-/// # std::env::set_current_dir("../../fixtures")?;
 /// use image_embedder::{ImageEmbedder, ImageEmbedderOptions, model_file};
 ///
 /// let path = "models/efficientnet_lite0_feature_vector_uint8.tflite";

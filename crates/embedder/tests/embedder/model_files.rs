@@ -5,14 +5,14 @@ use std::fs::{self, File};
 use image_embedder::frame::FrameBuffer;
 use image_embedder::model_file;
 use image_embedder::{ErrorKind, ImageEmbedder, bundled_model};
-use image_embedder_test_support::fixture;
+use image_embedder_test_support::model;
 use image_embedder_test_support::model_builder::PassThrough;
 
 use crate::models::options;
 
 #[test]
 fn a_mapped_file_is_the_file() {
-    let path = fixture("models/efficientnet_lite0_feature_vector_uint8.tflite");
+    let path = model("efficientnet_lite0_feature_vector_uint8.tflite");
     let read = model_file::read(&path).unwrap();
     // SAFETY: nothing writes to fixtures.
     let mapped = unsafe { model_file::map(&path) }.unwrap();
