@@ -4,11 +4,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use image_embedder::preprocess::{PreprocessMode, ResizePolicy};
+use image_embedder::preprocess::{
+    PreprocessMode, ResizePolicy, YuvColorSpace, YuvMatrix, YuvRange,
+};
 use image_embedder::{OutOfBounds, RegionOfInterest};
 
 use crate::backend::BackendName;
 use crate::metadata::MetadataArguments;
+use crate::picture::RawArguments;
 
 /// Embeds and compares images with TensorFlow Lite models.
 #[derive(Debug, Parser)]
@@ -34,7 +37,7 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct CompareArguments {
-    /// An image: JPEG, PNG, WebP, BMP, GIF or TIFF.
+    /// An image: JPEG, PNG, WebP, BMP, GIF or TIFF, or with --raw a raw frame.
     #[arg(value_name = "A")]
     pub(crate) left: PathBuf,
     /// Another image.
@@ -46,7 +49,7 @@ pub(crate) struct CompareArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct EmbedArguments {
-    /// An image: JPEG, PNG, WebP, BMP, GIF or TIFF.
+    /// An image: JPEG, PNG, WebP, BMP, GIF or TIFF, or with --raw a raw frame.
     pub(crate) image: PathBuf,
     /// Print JSON instead of one line of numbers for each output of the model.
     #[arg(long)]
@@ -59,7 +62,7 @@ pub(crate) struct EmbedArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct ExplainArguments {
-    /// An image: JPEG, PNG, WebP, BMP, GIF or TIFF.
+    /// An image: JPEG, PNG, WebP, BMP, GIF or TIFF, or with --raw a raw frame.
     pub(crate) image: PathBuf,
     /// Write what the model sees, before normalisation, as a PNG picture.
     #[arg(long, value_name = "FILE")]
@@ -129,6 +132,10 @@ pub(crate) struct EmbedderArguments {
     /// What happens to the aspect ratio; all but stretch need the mode quality.
     #[arg(long, value_enum, value_name = "NAME", default_value_t)]
     pub(crate) resize: Resize,
+    /// Which colours raw YUV frames stand for; all but bt601-limited need another mode than
+    /// task-library.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
+    pub(crate) yuv: Yuv,
     /// What is subtracted from the levels 0 to 255, once or for red, green and blue; instead of
     /// what the model's metadata says.
     #[arg(
@@ -157,6 +164,8 @@ pub(crate) struct EmbedderArguments {
     /// Take JPEG files that end early, with gray for what is missing.
     #[arg(long)]
     pub(crate) allow_truncated: bool,
+    #[command(flatten)]
+    pub(crate) raw: RawArguments,
     #[command(flatten)]
     pub(crate) library: LibraryArguments,
 }
@@ -220,6 +229,38 @@ impl Resize {
             Self::Letterbox => ResizePolicy::Letterbox { padding: [0; 3] },
             Self::CenterCrop => ResizePolicy::CenterCrop,
         }
+    }
+}
+
+/// A colour space of YUV by name.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Yuv {
+    /// BT.601, luma from 16 to 235: what the Task Library assumes.
+    #[default]
+    Bt601Limited,
+    /// BT.601, all levels: JPEG and most cameras.
+    Bt601Full,
+    /// BT.709, luma from 16 to 235: high definition.
+    Bt709Limited,
+    /// BT.709, all levels.
+    Bt709Full,
+    /// BT.2020, luma from 16 to 235: ultra-high definition.
+    Bt2020Limited,
+    /// BT.2020, all levels.
+    Bt2020Full,
+}
+
+impl Yuv {
+    pub(crate) fn color_space(self) -> YuvColorSpace {
+        let (matrix, range) = match self {
+            Self::Bt601Limited => (YuvMatrix::Bt601, YuvRange::Limited),
+            Self::Bt601Full => (YuvMatrix::Bt601, YuvRange::Full),
+            Self::Bt709Limited => (YuvMatrix::Bt709, YuvRange::Limited),
+            Self::Bt709Full => (YuvMatrix::Bt709, YuvRange::Full),
+            Self::Bt2020Limited => (YuvMatrix::Bt2020, YuvRange::Limited),
+            Self::Bt2020Full => (YuvMatrix::Bt2020, YuvRange::Full),
+        };
+        YuvColorSpace::new(matrix, range)
     }
 }
 

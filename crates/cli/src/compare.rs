@@ -77,15 +77,16 @@ fn describe_image(
     output: &mut impl Write,
 ) -> Result<(), Failure> {
     let Embedded { image, decode_ms, embed_ms, .. } = embedded;
+    let frame = image.frame()?;
     writeln!(
         output,
         "image {label}:   {}, {}x{} {}, orientation {}, decoded in {decode_ms:.1} ms, embedded in \
          {embed_ms:.1} ms",
         path.display(),
-        image.width(),
-        image.height(),
-        image.format(),
-        image.orientation(),
+        frame.width(),
+        frame.height(),
+        frame.format(),
+        frame.orientation(),
     )?;
     Ok(())
 }

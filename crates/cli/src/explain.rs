@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use image::{ImageFormat, RgbImage};
-use image_embedder::decode::Image;
+use image_embedder::frame::FrameBuffer;
 use image_embedder::preprocess::{PreprocessMode, PreprocessOptions, ResizePolicy};
 use image_embedder::{
     EmbeddingResult, Explanation, ImageEmbedder, ImageEmbedderOptions, InputSpec, RegionOfInterest,
@@ -16,6 +16,7 @@ use crate::compare;
 use crate::failure::{Failure, chain};
 use crate::load::{self, NamedModel};
 use crate::metadata::save;
+use crate::picture::Picture;
 
 /// Every mode that the vector is computed in.
 const MODES: [PreprocessMode; 3] =
@@ -26,14 +27,14 @@ pub(crate) fn run(arguments: &ExplainArguments, output: &mut impl Write) -> Resu
     let (embedder, model) = load::embedder(&arguments.embedder)?;
     let (image, decode_ms) = load::image(&arguments.image, &arguments.embedder)?;
     let region = arguments.region.region();
-    let explanation = embedder.explain(&image.frame()?, region)?;
+    let frame = image.frame()?;
+    let explanation = embedder.explain(&frame, region)?;
     if let Some(path) = &arguments.dump {
         dump(path, &explanation)?;
     }
 
     compare::describe(&embedder, &model, output)?;
-    let ignores_exif = arguments.embedder.ignore_exif;
-    describe_image(&arguments.image, &image, decode_ms, ignores_exif, output)?;
+    describe_image(arguments, &image, decode_ms, output)?;
     writeln!(output, "region:    {} of the stored image", explanation.region)?;
     let options = embedder.options();
     writeln!(output, "resize:    {}", geometry(&explanation, options.preprocess.resize_policy))?;
@@ -49,7 +50,7 @@ pub(crate) fn run(arguments: &ExplainArguments, output: &mut impl Write) -> Resu
         milliseconds(timings.postprocess),
     )?;
     for mode in MODES.into_iter().filter(|mode| *mode != options.preprocess.mode) {
-        let verdict = match other_mode(mode, options, &model, &image, region) {
+        let verdict = match other_mode(mode, options, &model, &frame, region) {
             Ok(other) => similarities(&explanation.result, &other),
             Err(error) => format!("cannot: {}", chain(&error)),
         };
@@ -63,26 +64,31 @@ pub(crate) fn run(arguments: &ExplainArguments, output: &mut impl Write) -> Resu
 }
 
 fn describe_image(
-    path: &Path,
-    image: &Image,
+    arguments: &ExplainArguments,
+    image: &Picture,
     decode_ms: f64,
-    ignores_exif: bool,
     output: &mut impl Write,
 ) -> Result<(), Failure> {
+    let frame = image.frame()?;
+    let colors = if frame.format().is_yuv() {
+        format!(" ({})", arguments.embedder.yuv.color_space())
+    } else {
+        String::new()
+    };
     writeln!(
         output,
-        "decode:    {}, {}x{} {}, in {decode_ms:.1} ms",
-        path.display(),
-        image.width(),
-        image.height(),
-        image.format(),
+        "decode:    {}, {}x{} {}{colors}, in {decode_ms:.1} ms",
+        arguments.image.display(),
+        frame.width(),
+        frame.height(),
+        frame.format(),
     )?;
-    let orientation = image.orientation();
-    let (mut width, mut height) = (image.width(), image.height());
+    let orientation = frame.orientation();
+    let (mut width, mut height) = (frame.width(), frame.height());
     if orientation.swaps_dimensions() {
         (width, height) = (height, width);
     }
-    let ignored = if ignores_exif { ", Exif ignored" } else { "" };
+    let ignored = if arguments.embedder.ignore_exif { ", Exif ignored" } else { "" };
     writeln!(output, "orient:    {orientation}{ignored}, upright {width}x{height}")?;
     Ok(())
 }
@@ -129,17 +135,20 @@ fn other_mode(
     mode: PreprocessMode,
     options: &ImageEmbedderOptions,
     model: &NamedModel,
-    image: &Image,
+    frame: &FrameBuffer<'_>,
     region: Option<RegionOfInterest>,
 ) -> Result<EmbeddingResult, image_embedder::Error> {
     let mut options = options.clone();
-    // Only one of the modes knows more than stretching.
+    let color_space = options.preprocess.yuv_color_space;
+    // Only one of the modes knows more than stretching, and one knows no colour space but its own.
     options.preprocess = PreprocessOptions::with_mode(mode);
+    if mode != PreprocessMode::TaskLibrary {
+        options.preprocess.yuv_color_space = color_space;
+    }
     let embedder = ImageEmbedder::from_bytes(model.data.clone(), options)?;
-    let frame = image.frame()?;
     match region {
-        Some(region) => embedder.embed_region(&frame, region),
-        None => embedder.embed(&frame),
+        Some(region) => embedder.embed_region(frame, region),
+        None => embedder.embed(frame),
     }
 }
 

@@ -17,12 +17,21 @@ pub(crate) enum Failure {
         /// Why.
         source: io::Error,
     },
-    /// A file to store behind a model cannot be read.
+    /// A raw frame, or a file to store behind a model, cannot be read.
     ReadFile {
         /// Its path.
         path: String,
         /// Why.
         source: io::Error,
+    },
+    /// The two values of `--raw` are not a format and a size.
+    RawArguments,
+    /// A file does not hold the raw frame that the arguments describe.
+    RawFrame {
+        /// Its path.
+        path: String,
+        /// What was expected and found.
+        reason: String,
     },
     /// A file cannot be written.
     WriteFile {
@@ -53,6 +62,10 @@ impl Failure {
             }
             Self::Model { path, source } => format!("cannot read the model {path}: {source}"),
             Self::ReadFile { path, source } => format!("cannot read {path}: {source}"),
+            Self::RawArguments => {
+                "expected a format and then a size after --raw, as in --raw nv12 640x480".to_owned()
+            }
+            Self::RawFrame { path, reason } => format!("cannot use the raw frame {path}: {reason}"),
             Self::WriteFile { path, source } => format!("cannot write {path}: {source}"),
             Self::Output(error) => format!("cannot write the output: {error}"),
             Self::Bug(message) => format!("this is a bug in imgembed: {message}"),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use image_embedder::backend::ModelData;
-use image_embedder::decode::{DecodeOptions, Image};
+use image_embedder::decode::DecodeOptions;
 use image_embedder::embedding::QuantizeMode;
 use image_embedder::metadata::NormalizationOptions;
 use image_embedder::preprocess::PreprocessOptions;
@@ -15,6 +15,7 @@ use image_embedder::{
 
 use crate::arguments::{EmbedderArguments, QuantizeScale};
 use crate::failure::Failure;
+use crate::picture::Picture;
 
 /// A model and how it is called.
 #[derive(Debug)]
@@ -60,25 +61,27 @@ pub(crate) fn options(arguments: &EmbedderArguments) -> ImageEmbedderOptions {
     options.num_threads = arguments.threads.get();
     options.preprocess = PreprocessOptions::with_mode(arguments.mode.preprocess_mode());
     options.preprocess.resize_policy = arguments.resize.policy();
+    options.preprocess.yuv_color_space = arguments.yuv.color_space();
     options.normalization = (!arguments.mean.is_empty())
         .then(|| NormalizationOptions { mean: arguments.mean.clone(), std: arguments.std.clone() });
     options
 }
 
-/// Decodes an image, and tells how many milliseconds that took.
-pub(crate) fn image(path: &Path, arguments: &EmbedderArguments) -> Result<(Image, f64), Failure> {
+/// Decodes or reads an image, and tells how many milliseconds that took.
+pub(crate) fn image(path: &Path, arguments: &EmbedderArguments) -> Result<(Picture, f64), Failure> {
     let mut options = DecodeOptions::default();
     options.ignore_exif = arguments.ignore_exif;
     options.allow_truncated = arguments.allow_truncated;
+    let layout = arguments.raw.layout()?;
     let start = Instant::now();
-    let image = Image::open(path, &options)?;
+    let image = Picture::open(path, layout.as_ref(), &options)?;
     Ok((image, milliseconds(start)))
 }
 
 /// An image with its embedding and what they cost.
 #[derive(Debug)]
 pub(crate) struct Embedded {
-    pub(crate) image: Image,
+    pub(crate) image: Picture,
     pub(crate) result: EmbeddingResult,
     pub(crate) decode_ms: f64,
     pub(crate) embed_ms: f64,

@@ -16,6 +16,7 @@ mod failure;
 mod inspect;
 mod load;
 mod metadata;
+mod picture;
 
 use std::any::Any;
 use std::io::{self, Write};

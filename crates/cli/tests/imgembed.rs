@@ -486,3 +486,111 @@ fn a_closed_pipe_is_no_error() {
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
     assert_eq!(output.status.code(), Some(0));
 }
+
+/// The vector that `embed` prints with the pass-through model: the 8 x 8 pixels that it is fed.
+fn fed_pixels(model: &Path, frame: &Path, arguments: &[&str]) -> Vec<u8> {
+    let line =
+        stdout(&[&["embed", path(frame), "--model", path(model), "--raw"], arguments].concat());
+    line.split_whitespace().map(|value| value.parse::<f32>().unwrap() as u8).collect()
+}
+
+#[test]
+fn raw_frames_are_read_as_they_are_described() {
+    let models = Models::new();
+    let model = models.add("pass_through.tflite", &pass_through().to_bytes());
+    let pixels: Vec<u8> = (0..192).collect();
+    let frame = models.add("frame.rgb", &pixels);
+    assert_eq!(fed_pixels(&model, &frame, &["rgb", "8x8"]), pixels);
+
+    let turned = fed_pixels(&model, &frame, &["RGB", "8x8", "--orientation", "3"]);
+    let reversed: Vec<u8> = pixels.chunks(3).rev().flatten().copied().collect();
+    assert_eq!(turned, reversed);
+
+    // Seven bytes of something else, then rows of 40 bytes.
+    let mut padded = vec![99; 7];
+    for row in pixels.chunks(24) {
+        padded.extend_from_slice(row);
+        padded.extend_from_slice(&[77; 16]);
+    }
+    let frame = models.add("padded.rgb", &padded);
+    assert_eq!(fed_pixels(&model, &frame, &["rgb", "8x8", "--plane", "7,40,3"]), pixels);
+}
+
+#[test]
+fn raw_yuv_frames_have_the_colours_that_are_named() {
+    let models = Models::new();
+    let model = models.add("pass_through.tflite", &pass_through().to_bytes());
+    // Four levels of gray in rows of 10 bytes, and pairs of colourless chroma in rows of 12.
+    let mut bytes = Vec::new();
+    for row in 0..8 {
+        bytes.extend([0, 16, 128, 235].map(|level| [level; 2]).concat());
+        bytes.extend([row; 2]);
+    }
+    let chroma = bytes.len();
+    bytes.extend([128; 4 * 12]);
+    let frame = models.add("frame.nv12", &bytes);
+    let (luma, pairs) = ("0,10,1".to_owned(), format!("{chroma},12,2"));
+    let mut arguments = vec!["nv12", "8x8", "--plane", &luma, "--plane", &pairs];
+    let levels = |arguments: &[&str]| -> Vec<u8> {
+        let pixels = fed_pixels(&model, &frame, arguments);
+        // Every row is alike, and every pixel gray.
+        assert!(pixels.chunks(24).all(|row| row == &pixels[..24]), "{pixels:?}");
+        assert!(pixels.chunks(6).all(|pair| pair == [pair[0]; 6]), "{pixels:?}");
+        pixels[..24].iter().step_by(6).copied().collect()
+    };
+    assert_eq!(levels(&arguments), [0, 0, 130, 255]);
+    arguments.extend(["--mode", "quality", "--yuv"]);
+    for (name, expected) in [
+        ("bt601-limited", [0, 0, 130, 255]),
+        ("bt601-full", [0, 16, 128, 235]),
+        ("bt709-limited", [0, 0, 130, 255]),
+        ("bt2020-full", [0, 16, 128, 235]),
+    ] {
+        assert_eq!(levels(&[&arguments[..], &[name]].concat()), expected, "{name}");
+    }
+
+    let explained = stdout(
+        &[&["explain", path(&frame), "--model", path(&model), "--raw"], &arguments[..]]
+            .concat()
+            .into_iter()
+            .chain(["bt709-full"])
+            .collect::<Vec<_>>(),
+    );
+    let parts = ["8x8 NV12 (BT.709, full range)", "in mode task library: cosine similarity"];
+    for part in parts {
+        assert!(explained.contains(part), "{part:?} is not in {explained}");
+    }
+}
+
+#[test]
+fn raw_frames_that_do_not_fit_are_refused() {
+    let models = Models::new();
+    let frame = models.add("frame.bin", &[0; 100]);
+    let refused = |arguments: &[&str]| refusal(&[&["embed", path(&frame)], arguments].concat());
+    for (arguments, part) in [
+        (&["--raw", "rgb", "8x8"][..], "expected 192 bytes of RGB, found 100"),
+        (&["--raw", "rgb", "0x8"], "found 0x8"),
+        (&["--raw", "8x8", "rgb"], "expected a format and then a size after --raw"),
+        (&["--raw", "rgb", "2x2", "--plane", "101,6,3"], "within the 100 bytes of the file"),
+        (&["--raw", "rgb", "2x2", "--plane", "0,5,3"], "found 5"),
+        (&["--raw", "yv12", "2x2", "--plane", "0,2,1", "--plane", "4,1,1"], "found 2"),
+        (
+            &["--raw", "nv21", "2x2", "--yuv", "bt709-limited"],
+            "expected YUV of BT.601, limited range, found BT.709, limited range",
+        ),
+    ] {
+        let message = refused(arguments);
+        assert!(message.contains(part), "{part:?} is not in {message}");
+    }
+    for wrong in [
+        &["--orientation", "6"][..],
+        &["--plane", "0,1,1"],
+        &["--raw", "rgb", "2x2", "--ignore-exif"],
+        &["--raw", "jpeg", "2x2"],
+        &["--raw", "rgb", "2x2", "--orientation", "9"],
+        &["--raw", "rgb"],
+    ] {
+        let output = run(&[&["embed", path(&frame)], wrong].concat());
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
+}
