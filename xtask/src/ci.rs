@@ -6,14 +6,14 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 
 use crate::failure::Failure;
-use crate::{cross, process, test, tidy, workspace};
+use crate::{cross, golden, process, sanitizer, test, tidy, workspace};
 
 /// The options of `ci`.
 #[derive(Args)]
 pub(crate) struct Ci {
-    /// The job to run; if not given, all but those that emulate another machine
+    /// The job to run; if not given, all but those that take long
     job: Option<Job>,
-    /// Run those that emulate another machine too
+    /// Run also those that take long: they emulate other machines, or install large packages
     #[arg(long, conflicts_with = "job")]
     all: bool,
 }
@@ -31,8 +31,13 @@ enum Job {
     Doc,
     /// The facade with no feature, each feature alone, and all of them
     Features,
+    /// The tests of what reads frames and model files, with every access to memory watched
+    Sanitizer,
     /// Every test
     Test,
+    /// The recorded golden files and what is written, against tflite-support and MediaPipe, which
+    /// it installs
+    Reference,
     /// Every test on an emulated 64-bit ARM processor
     Cross,
     /// Every test on an emulated 32-bit ARM processor, and the program for the remaining targets
@@ -40,9 +45,10 @@ enum Job {
 }
 
 impl Job {
-    /// Whether the job runs if none is named.
+    /// Whether the job runs if none is named: all but those that emulate another machine, or bring
+    /// a gigabyte of Python packages.
     fn is_usual(self) -> bool {
-        !matches!(self, Self::Cross | Self::CrossOthers)
+        !matches!(self, Self::Reference | Self::Cross | Self::CrossOthers)
     }
 }
 
@@ -92,7 +98,12 @@ fn run_job(job: Job) -> Result<(), Failure> {
             }
             Ok(())
         }
+        Job::Sanitizer => sanitizer::run(),
         Job::Test => test::run(),
+        Job::Reference => {
+            golden::check()?;
+            test::with_packages()
+        }
         Job::Cross => cross::test("aarch64-unknown-linux-gnu"),
         Job::CrossOthers => {
             cross::test("armv7-unknown-linux-gnueabihf")?;
@@ -157,14 +168,14 @@ mod tests {
     }
 
     #[test]
-    fn other_machines_are_emulated_only_if_asked_for() {
+    fn long_jobs_run_only_if_asked_for() {
         let names = |job, all| -> Vec<String> {
             jobs(&Ci { job, all }).iter().map(|job| format!("{job:?}")).collect()
         };
-        let usual = ["Fmt", "Tidy", "Clippy", "Doc", "Features", "Test"];
+        let usual = ["Fmt", "Tidy", "Clippy", "Doc", "Features", "Sanitizer", "Test"];
         assert_eq!(names(None, false), usual);
-        assert_eq!(names(None, true)[..6], usual);
-        assert_eq!(names(None, true)[6..], ["Cross", "CrossOthers"]);
+        assert_eq!(names(None, true)[..7], usual);
+        assert_eq!(names(None, true)[7..], ["Reference", "Cross", "CrossOthers"]);
         assert_eq!(names(Some(Job::Cross), false), ["Cross"]);
     }
 

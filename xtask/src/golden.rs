@@ -7,7 +7,7 @@
 mod environment;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
@@ -15,6 +15,9 @@ use clap::Args;
 use self::environment::{Environment, Package};
 use crate::failure::{Context, Failure};
 use crate::{pin, process, workspace};
+
+/// The interpreter that both packages have wheels for.
+const PYTHON: &str = "python3.11";
 
 /// The options of `golden`.
 #[derive(Args)]
@@ -26,7 +29,7 @@ pub(crate) struct Golden {
     #[arg(long)]
     install: bool,
     /// The Python 3.11 that the environments are made with
-    #[arg(long, default_value = "python3.11")]
+    #[arg(long, default_value = PYTHON)]
     python: String,
 }
 
@@ -81,10 +84,26 @@ const RECORDINGS: [Recording; 2] = [
 
 const FOLDER: &str = "fixtures/golden/preprocess";
 
+/// The folder with the Python environments.
+pub(crate) fn environments() -> PathBuf {
+    workspace::root().join(".cache/golden")
+}
+
+/// Whether both packages are there and can be loaded.
+pub(crate) fn is_prepared() -> bool {
+    let cache = environments();
+    RECORDINGS.iter().all(|recording| Environment::is_prepared(&cache, &recording.package))
+}
+
+/// Makes sure that the recorded files are what the packages compute, and installs the packages.
+pub(crate) fn check() -> Result<(), Failure> {
+    run(&Golden { check: true, install: true, python: PYTHON.to_owned() })
+}
+
 /// Runs `cargo xtask golden`.
 pub(crate) fn run(golden: &Golden) -> Result<(), Failure> {
     let root = workspace::root();
-    let cache = root.join(".cache/golden");
+    let cache = environments();
     let mut different = Vec::new();
     for recording in &RECORDINGS {
         let environment =

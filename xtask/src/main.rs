@@ -17,6 +17,7 @@ mod fixture_manifest;
 mod golden;
 mod pin;
 mod process;
+mod sanitizer;
 mod test;
 mod tidy;
 mod workspace;

@@ -3,13 +3,13 @@
 use std::env;
 
 use crate::failure::Failure;
-use crate::{fetch, process};
+use crate::{fetch, golden, process};
 
 /// The environment variable that names the folder with the reference implementation's results.
 const REFERENCE_VARIABLE: &str = "IMAGE_EMBEDDER_REFERENCE";
 
-/// The environment variable that names a Python interpreter with the reference packages, and the
-/// test that runs it.
+/// The environment variable that names the folder with the Python environments of the reference
+/// packages, and the test that runs them.
 const PYTHON_VARIABLE: &str = "IMAGE_EMBEDDER_PYTHON_REFERENCE";
 const PYTHON_TEST: &str = "both_packages_read_what_is_written";
 
@@ -34,25 +34,41 @@ pub(crate) fn run() -> Result<(), Failure> {
     process::run(&mut process::cargo(&["test", "--workspace", "--all-features"]))?;
 
     if env::var_os(REFERENCE_VARIABLE).is_some_and(|folder| !folder.is_empty()) {
-        let mut tests = process::cargo(&REFERENCE_TESTS);
-        tests.args(["--", "--ignored"]);
-        if env::var_os(PYTHON_VARIABLE).is_none() {
-            println!(
-                "\nNOT RUN: {PYTHON_TEST}, which needs the packages tflite-support and mediapipe; \
-                 set {PYTHON_VARIABLE} as the test says"
-            );
-            tests.args(["--skip", PYTHON_TEST]);
-        }
-        process::run(&mut tests)
+        process::run(process::cargo(&REFERENCE_TESTS).args([
+            "--",
+            "--ignored",
+            "--skip",
+            PYTHON_TEST,
+        ]))?;
     } else {
         let listed = process::output(process::cargo(&REFERENCE_TESTS).arg("--quiet").args([
             "--",
             "--ignored",
             "--list",
+            "--skip",
+            PYTHON_TEST,
         ]))?;
         println!("{}", not_run(&listed));
+    }
+
+    if golden::is_prepared() {
+        with_packages()
+    } else {
+        println!(
+            "\nNOT RUN: {PYTHON_TEST}, which needs the packages tflite-support and mediapipe\nTo run \
+             it: cargo xtask ci reference"
+        );
         Ok(())
     }
+}
+
+/// Runs the test that needs the Python packages, which must be there.
+pub(crate) fn with_packages() -> Result<(), Failure> {
+    process::run(
+        process::cargo(&["test", "--package", "image-embedder-metadata"])
+            .args(["--test", "python_reference", "--", "--ignored", PYTHON_TEST])
+            .env(PYTHON_VARIABLE, golden::environments()),
+    )
 }
 
 /// Says which tests of libtest's `--list` output were not run, and how to run them.

@@ -1,9 +1,7 @@
 //! Which geometries are frames: exactly those whose samples all lie in their planes.
 //!
-//! Planes here have exactly their bytes, so reading past one is an error of its own. With a nightly
-//! compiler the same is seen by AddressSanitizer: `RUSTFLAGS=-Zsanitizer=address cargo +nightly test
-//! -p image-embedder-frame -p image-embedder-preprocess --lib --tests --target
-//! x86_64-unknown-linux-gnu`.
+//! Planes here have exactly their bytes, so reading past one is an error of its own, which
+//! `cargo xtask ci sanitizer` sees too.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use image_embedder_frame::{FrameBuffer, FrameError, Orientation, PixelFormat, Plane};

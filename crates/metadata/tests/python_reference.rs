@@ -20,6 +20,14 @@ use image_embedder_test_support::model;
 use image_embedder_test_support::model_builder::{PassThrough, TensorKind, normalized_rgb};
 use serde_json::Value;
 
+/// The folders of the Python environments with the packages, below the one that
+/// [`ENVIRONMENTS`] names.
+const TFLITE_SUPPORT: &str = "tflite-support-0.4.4";
+const MEDIAPIPE: &str = "mediapipe-1.2.2";
+
+/// The environment variable that names the folder with the Python environments.
+const ENVIRONMENTS: &str = "IMAGE_EMBEDDER_PYTHON_REFERENCE";
+
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/read_models.py");
 
 const POOL: &str = "MobilenetV1/Logits/AvgPool_1a/AvgPool";
@@ -180,14 +188,27 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
+/// What a package makes of the models in a folder.
+fn read(environment: &str, package: &str, folder: &Path) -> Value {
+    let environments = env::var_os(ENVIRONMENTS).unwrap_or_else(|| {
+        panic!("{ENVIRONMENTS} must name the folder that cargo xtask golden --install makes")
+    });
+    let python = Path::new(&environments).join(environment).join("bin/python");
+    let output = Command::new(&python)
+        .args([SCRIPT, package])
+        .arg(folder)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .unwrap_or_else(|error| panic!("cannot start {}: {error}", python.display()));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
 #[test]
-#[ignore = "needs tflite-support 0.4.4 and MediaPipe 1.2.2: python3.11 -m venv reference && \
-            reference/bin/pip install tflite-support==0.4.4 mediapipe==1.2.2 'numpy<2' (and the \
-            system libraries libusb-1.0-0 libgl1 libegl1 libgles2 libportaudio2), then set \
-            IMAGE_EMBEDDER_PYTHON_REFERENCE=reference/bin/python"]
+#[ignore = "needs tflite-support 0.4.4 and MediaPipe 1.2.2: cargo xtask ci reference installs them \
+            and runs this"]
 fn both_packages_read_what_is_written() {
-    let python = env::var_os("IMAGE_EMBEDDER_PYTHON_REFERENCE")
-        .expect("IMAGE_EMBEDDER_PYTHON_REFERENCE must name a Python interpreter");
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let write = |name: &str, bytes: &[u8]| {
@@ -219,11 +240,13 @@ fn both_packages_read_what_is_written() {
         write(name, &edit_metadata(&model, &MetadataChanges::default()).unwrap());
     }
 
-    let output = Command::new(python).arg(SCRIPT).arg(folder).output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    let results: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut results = read(TFLITE_SUPPORT, "task_library", folder);
+    let mut by_media_pipe = read(MEDIAPIPE, "media_pipe", folder);
     assert_eq!(results.as_object().unwrap().len(), run.len() + cases.len());
+    assert_eq!(by_media_pipe.as_object().unwrap().len(), run.len() + cases.len());
+    for (name, _, _) in &run {
+        results[*name]["mediapipe"] = by_media_pipe[*name]["mediapipe"].take();
+    }
 
     for (name, metadata) in results.as_object().unwrap() {
         let written = &metadata["metadata"]["min_parser_version"];

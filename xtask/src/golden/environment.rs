@@ -54,6 +54,18 @@ pub(super) struct Environment {
 }
 
 impl Environment {
+    /// Whether the environment is there, with the libraries that the package loads.
+    pub(super) fn is_prepared(cache: &Path, package: &Package) -> bool {
+        let loadable = loadable_libraries();
+        loadable.is_ok_and(|loadable| missing(package.libraries, &loadable).is_empty())
+            && Self::of(cache, package).has(package)
+    }
+
+    fn of(cache: &Path, package: &Package) -> Self {
+        let folder = cache.join(format!("{}-{}", package.name, package.version));
+        Self { program: folder.join("bin/python") }
+    }
+
     /// Makes the environment below `cache` unless it is there.
     pub(super) fn prepare(
         cache: &Path,
@@ -65,8 +77,7 @@ impl Environment {
         if !missing.is_empty() {
             install_libraries(package, &missing, install)?;
         }
-        let folder = cache.join(format!("{}-{}", package.name, package.version));
-        let environment = Self { program: folder.join("bin/python") };
+        let environment = Self::of(cache, package);
         if environment.has(package) {
             return Ok(environment);
         }
@@ -78,6 +89,7 @@ impl Environment {
             )));
         }
         fs::create_dir_all(cache).context(|| format!("cannot create {}", cache.display()))?;
+        let folder = cache.join(format!("{}-{}", package.name, package.version));
         process::run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&folder))?;
         process::run(
             environment
