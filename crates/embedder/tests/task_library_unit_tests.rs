@@ -7,12 +7,18 @@
 //! | `image_embedder_test.cc`, `Embed`, `GetEmbeddingDimension`, `GetNumberOfOutputLayers` | `extractor_…`, with another model |
 //! | `tensor_image_test.py` | `burger_…`, `random_…` |
 //! | `image_preprocessor_test.cc` | `open_input_…` |
-//! | `image_classifier_test.cc`, `SucceedsWithQuantizedModel` | `classifier_…` |
+//! | `image_classifier_test.cc`, `SucceedsWithQuantizedModel`, `GetInputShape` | `classifier_…` |
+//! | `image_segmenter_test.cc`, `SucceedsWithOrientation` | `turned_…` |
+//! | `image_embedder_test.py`, models by path and by content, `get_embedding_by_index` | `models_…` |
+//! | `common_test.cc` | `the_status_…` |
+//!
+//! Those of metadata are ported in `crates/metadata/tests`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use image_embedder::decode::{DecodeOptions, Image};
 use image_embedder::embedding::FeatureVector;
-use image_embedder::frame::{BoundingBox, FrameBuffer, PixelFormat};
+use image_embedder::frame::{BoundingBox, FrameBuffer, Orientation, PixelFormat};
+use image_embedder::preprocess::{FrameGeometry, Plan, PreprocessOptions};
 use image_embedder::{
     ErrorKind, ImageEmbedder, ImageEmbedderOptions, TfLiteSupportStatus, cosine_similarity,
 };
@@ -91,6 +97,66 @@ fn similarity_is_exact() {
     assert_eq!(similarity, Ok(0.5));
     let similarity = cosine_similarity(&quantized(&[127, 0, 0, 0]), &quantized(&[-128, 0, 0, 0]));
     assert_eq!(similarity, Ok(-1.0));
+}
+
+#[test]
+fn models_come_by_path_and_by_content() {
+    let path = model("mobilenet_v1_0.25_224_quant.tflite");
+    let options = ImageEmbedderOptions::default;
+    let by_path = ImageEmbedder::from_file(&path, options()).unwrap();
+    let by_content = ImageEmbedder::from_bytes(std::fs::read(&path).unwrap(), options()).unwrap();
+    assert_eq!(by_path.fingerprint(), by_content.fingerprint());
+    let error = ImageEmbedder::from_file("", options()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Input, "{error}");
+
+    let pixels = vec![90; 224 * 224 * 3];
+    let result = by_path.embed(&FrameBuffer::from_rgb(&pixels, 224, 224).unwrap()).unwrap();
+    assert_eq!(result.embedding(0).unwrap().output_index, 0);
+    assert!(result.embedding(1).is_none());
+    let error = result.cosine_similarity(&result, 1).unwrap_err();
+    assert_eq!(error.to_string(), "expected an output index below 1, found 1");
+}
+
+#[test]
+fn the_status_of_an_error_has_its_number() {
+    let mut model = PassThrough::default();
+    model.metadata = Some(b"0123BADF0123".to_vec());
+    let error =
+        ImageEmbedder::from_bytes(model.to_bytes(), ImageEmbedderOptions::default()).unwrap_err();
+    assert_eq!(error.task_library_status().map(TfLiteSupportStatus::code), Some(200));
+    let source = std::error::Error::source(&error).and_then(std::error::Error::source);
+    assert!(source.unwrap().to_string().contains("BADF"));
+}
+
+#[test]
+#[ignore = "needs the reference data: set IMAGE_EMBEDDER_REFERENCE to its folder"]
+fn turned_photos_become_the_upright_ones() {
+    let cases = [
+        ("segmentation_input_rotation90_flop.jpg", 7, "segmentation_input_rotation0.jpg"),
+        ("burger_rotation180.jpg", 3, "burger.jpg"),
+    ];
+    for (turned, exif, upright) in cases {
+        let (upright, width, height) = decoded(upright);
+        let (turned, stored_width, stored_height) = decoded(turned);
+        // How far the photo is from the upright one if it is turned in some way.
+        let distance = |orientation: Orientation| {
+            let frame = FrameBuffer::from_rgb(&turned, stored_width, stored_height).unwrap();
+            let frame = frame.with_orientation(orientation);
+            let options = PreprocessOptions::default();
+            let mut plan = Plan::new(FrameGeometry::of(&frame), width, height, &options).unwrap();
+            let mut output = vec![0; plan.output_len()];
+            plan.rgb_into(&frame, &mut output).unwrap();
+            let levels = output.iter().zip(&upright).map(|(a, &b)| u64::from(a.abs_diff(b)));
+            levels.sum::<u64>() as f64 / output.len() as f64
+        };
+        let right = Orientation::from_exif(exif).unwrap();
+        let found = distance(right);
+        // The files were compressed one by one.
+        assert!(found < 10.0, "{right}: {found}");
+        for wrong in Orientation::ALL.into_iter().filter(|wrong| *wrong != right) {
+            assert!(distance(wrong) > 3.0 * found, "{wrong}: {}", distance(wrong));
+        }
+    }
 }
 
 #[test]
@@ -184,6 +250,7 @@ fn extractor_tells_a_burger_from_its_crop() {
 fn classifier_sees_a_burger() {
     let embedder = open("mobilenet_v1_0.25_224_quant.tflite");
     assert_eq!(embedder.number_of_outputs(), 1);
+    assert_eq!((embedder.input_spec().width, embedder.input_spec().height), (Some(224), Some(224)));
     let result = embedder.embed(&photo("burger.jpg").frame().unwrap()).unwrap();
     let scores = result.feature_vector().as_float().unwrap();
     assert_eq!(scores.len(), 1001);
@@ -196,4 +263,15 @@ fn open_input_of_a_real_model_takes_a_photo_as_it_is() {
     let embedder = open("dilated_conv.tflite");
     assert_eq!(embedder.number_of_outputs(), 1);
     assert_eq!(embedder.embedding_dimension(0), Some(16));
+    let (burger, width, height) = decoded("burger.jpg");
+    let frame = FrameBuffer::from_rgb(&burger, width, height).unwrap();
+    let explanation = embedder.explain(&frame, None).unwrap();
+    let size = explanation.target_size;
+    assert_eq!((size.width, size.height), (width, height));
+    assert!(explanation.pixels == burger);
+    // Mean 0 and standard deviation 1: the levels themselves.
+    let levels =
+        (f64::from(*burger.iter().min().unwrap()), f64::from(*burger.iter().max().unwrap()));
+    assert_eq!(explanation.input_range, levels);
+    assert_eq!(explanation.result.feature_vector().len(), 16);
 }

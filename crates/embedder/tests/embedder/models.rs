@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use image_embedder::backend::DType;
-use image_embedder::metadata::{ImageSize, NormalizationOptions};
+use image_embedder::frame::FrameBuffer;
+use image_embedder::metadata::{AssociatedFiles, ImageSize, NormalizationOptions};
 use image_embedder::preprocess::{PreprocessMode, ResizePolicy};
 use image_embedder::{Error, ErrorKind, ImageEmbedder, ImageEmbedderOptions};
 use image_embedder_schema::metadata::{ColorSpaceType, ModelMetadataT, TensorMetadataT};
@@ -136,6 +137,35 @@ fn metadata_that_cannot_be_used() {
         ErrorKind::Model,
         &["found 2 mean and 1 std"],
     );
+}
+
+/// An archive of the file `labels.txt` with 20 lines, compressed: Python's `zipfile` made it.
+const COMPRESSED: &[u8] =
+    b"PK\x03\x04\x14\0\0\0\x08\0\0\0\x21\0\x6d\x49\xab\x96\x09\0\0\0\x50\0\0\0\
+    \x0a\0\0\0labels.txt\x4b\x4e\x2c\xe1\x4a\xa6\x22\x06\0PK\x01\x02\x14\x03\x14\0\0\0\x08\0\0\0\
+    \x21\0\x6d\x49\xab\x96\x09\0\0\0\x50\0\0\0\x0a\0\0\0\0\0\0\0\0\0\0\0\x80\x01\0\0\0\0\
+    labels.txtPK\x05\x06\0\0\0\0\x01\0\x01\0\x38\0\0\0\x31\0\0\0\0\0";
+
+#[test]
+fn archives_behind_the_model_do_not_matter() {
+    let mut without_directory = COMPRESSED.to_vec();
+    without_directory[49..90].fill(0xff);
+    let mut without_content = COMPRESSED.to_vec();
+    without_content[..49].fill(0xff);
+    let archives = [COMPRESSED, &without_directory, &without_content, &COMPRESSED[..100], b"PK"];
+    let model = PassThrough::default().with_metadata(&described(ColorSpaceType::Rgb)).to_bytes();
+    let pixels: Vec<u8> = (0..192).collect();
+    let frame = FrameBuffer::from_rgb(&pixels, 8, 8).unwrap();
+    let alone = ImageEmbedder::from_bytes(model.clone(), options()).unwrap();
+    let expected = alone.embed(&frame).unwrap().embeddings;
+    for archive in archives {
+        let file = [&model[..], archive].concat();
+        let embedder = ImageEmbedder::from_bytes(file, options()).unwrap();
+        assert_eq!(embedder.embed(&frame).unwrap().embeddings, expected);
+    }
+    let file = [&model[..], COMPRESSED].concat();
+    let files = AssociatedFiles::open(&file).unwrap();
+    assert_eq!(files.read("labels.txt").unwrap(), b"cat\n".repeat(20));
 }
 
 #[test]
