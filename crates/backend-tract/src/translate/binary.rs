@@ -222,8 +222,28 @@ fn bytes(
             };
             pair.wire_steps(operation, "SquaredDifference", move |a, b| function.square(a, b))
         }
+        Binary::Div if !output.is_signed() => {
+            let quotient = f64::from(a.scale) / (f64::from(b.scale) * f64::from(output.scale));
+            let factor = FixedPoint::new(quotient);
+            pair.wire(operation, "Div", move |a: f32, b: f32| {
+                Some(range.clamp(quotient_steps(a as i32, b as i32, factor)?))
+            })
+        }
         _ => Err(operation.unsupported_elements()),
     }
+}
+
+/// A quotient of steps in fixed point, if the divisor is not zero.
+///
+/// Source of the formula: TensorFlow Lite's builtin `Div` of unsigned bytes.
+fn quotient_steps(a: i32, b: i32, factor: FixedPoint) -> Option<i32> {
+    let (a, b) = if b < 0 { (-a, -b) } else { (a, b) };
+    let (inverse, inverse_shift) = FixedPoint::reciprocal(b)?;
+    // As large as it can be without overflow: leading bits that repeat the sign.
+    let headroom = (if a < 0 { !a } else { a }).leading_zeros().cast_signed() - 1;
+    let quotient = FixedPoint { multiplier: inverse, shift: headroom }.apply(a);
+    let shift = factor.shift - inverse_shift - headroom;
+    Some(FixedPoint { shift, ..factor }.apply(quotient))
 }
 
 /// The larger or the smaller of bytes, whatever their quantisation.

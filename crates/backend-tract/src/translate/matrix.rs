@@ -12,8 +12,8 @@ use super::convolution::{End, Numbers, numbers, quantized_rows};
 use crate::broadcast::Broadcast;
 use crate::failure::tract_error;
 use crate::graph_builder::Operation;
-use crate::model_file::Kind;
-use crate::steps::{Activation, RangeRounding};
+use crate::operation::Map;
+use crate::steps::{Activation, FixedPoint, RangeRounding};
 
 fn product(axes: &str) -> Result<EinSum, BackendError> {
     let axes: AxesMapping = axes.parse().map_err(|error| tract_error("naming axes", &error))?;
@@ -70,7 +70,8 @@ pub(super) fn translate_batch(
     adjoint: [bool; 2],
 ) -> Result<OutletId, BackendError> {
     let (a, b) = (operation.input(0)?, operation.input(1)?);
-    if [Some(a.kind), Some(b.kind), operation.output(0)?.kind()] != [Some(Kind::Float); 3] {
+    let numbers = numbers(operation, &a, &b)?;
+    if numbers == Numbers::Hybrid {
         return Err(operation.unsupported_elements());
     }
     let misfit = || {
@@ -109,6 +110,26 @@ pub(super) fn translate_batch(
         [true, false] => "bkm,bkn->bmn",
         [true, true] => "bkm,bnk->bmn",
     };
-    let products = operation.wire(product(axes)?, &[a, b])?;
+    let mut products = operation.wire(product(axes)?, &[a, b])?;
+    if numbers == Numbers::Bytes {
+        products = requantized(operation, products)?;
+    }
     operation.reshape(products, &[&batch[..], &[rows, columns]].concat())
+}
+
+/// Sums of products of the first two inputs in steps of the output.
+///
+/// Source of the formula: TensorFlow Lite's builtin `BatchMatMul` of 8-bit tensors, which XNNPACK
+/// leaves to it; its matrix library rounds halves up.
+fn requantized(
+    operation: &mut Operation<'_, '_>,
+    sums: OutletId,
+) -> Result<OutletId, BackendError> {
+    let (a, b) = (operation.input(0)?.tensor.steps()?, operation.input(1)?.tensor.steps()?);
+    let output = operation.output(0)?.steps()?;
+    let factor = FixedPoint::new(f64::from(a.scale * b.scale) / f64::from(output.scale));
+    let range = output.whole();
+    let requantize =
+        Map::each("Requantize", move |sum| range.clamp(factor.apply_half_up(sum as i32)));
+    operation.wire(requantize, &[sums])
 }

@@ -160,7 +160,7 @@ pub(super) fn translate_l2(
             let steps = value as i32;
             sum.wrapping_add(steps * steps)
         });
-        let mut inverse = inverse_square_root(square);
+        let mut inverse = FixedPoint::inverse_square_root(square);
         // The output's scale of 2^-7 is in the shift or in the factor.
         let factor = if output.is_signed() {
             inverse.shift += 7;
@@ -172,74 +172,4 @@ pub(super) fn translate_l2(
             *value = range.clamp(inverse.apply(factor * *value as i32));
         }
     })
-}
-
-/// The fixed-point multiplier of the inverse square root of a whole number, by Newton's method.
-///
-/// Source of the formula: TensorFlow Lite, `GetInvSqrtQuantizedMultiplierExp`.
-fn inverse_square_root(mut input: i32) -> FixedPoint {
-    if input <= 1 {
-        return FixedPoint { multiplier: i32::MAX, shift: 0 };
-    }
-    // To between 2^27 and 2^29 by powers of four.
-    let mut shift = 11;
-    while input >= 1 << 29 {
-        input /= 4;
-        shift += 1;
-    }
-    let left = (input.leading_zeros().cast_signed() - 1) / 2 - 1;
-    shift -= left;
-    input <<= 2 * left;
-    // In units of 2^-28: three integer bits.
-    let half = rounding_shift_right(input >> 1, 1);
-    let half_three = (1 << 28) + (1 << 27);
-    let mut estimate: i32 = 1 << 28;
-    for _ in 0..5 {
-        let square = rounding_high_product(estimate, estimate);
-        // Products of such numbers are in units of 2^-25.
-        let cube = saturating_shift_left(rounding_high_product(square, estimate), 6);
-        let next = rounding_high_product(half_three, estimate)
-            .wrapping_sub(rounding_high_product(half, cube));
-        estimate = saturating_shift_left(next, 3);
-    }
-    // The root of one half in units of 2^-31.
-    let half_root = 1_518_500_250;
-    let multiplier = rounding_high_product(estimate, half_root);
-    if shift < 0 {
-        FixedPoint { multiplier: multiplier << -shift, shift: 0 }
-    } else {
-        FixedPoint { multiplier, shift: -shift }
-    }
-}
-
-/// Twice the product's upper half, rounded.
-fn rounding_high_product(a: i32, b: i32) -> i32 {
-    let product = i64::from(a) * i64::from(b);
-    let nudge = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
-    ((product + nudge) / (1 << 31)) as i32
-}
-
-fn rounding_shift_right(value: i32, bits: u32) -> i32 {
-    let mask = (1 << bits) - 1;
-    let threshold = (mask >> 1) + i32::from(value < 0);
-    (value >> bits) + i32::from(value & mask > threshold)
-}
-
-fn saturating_shift_left(value: i32, bits: u32) -> i32 {
-    (i64::from(value) << bits).clamp(i32::MIN.into(), i32::MAX.into()) as i32
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn inverse_square_roots_are_near() {
-        for value in [2, 3, 10, 1000, 123_456, 1 << 30] {
-            let FixedPoint { multiplier, shift } = inverse_square_root(value);
-            let found = f64::from(multiplier) / 2f64.powi(31) * 2f64.powi(shift);
-            let expected = 1.0 / f64::from(value).sqrt();
-            assert!((found / expected - 1.0).abs() < 1e-5, "{value}: {found}, {expected}");
-        }
-    }
 }

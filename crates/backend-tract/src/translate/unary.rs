@@ -177,6 +177,10 @@ fn table(function: Unary, input: Steps, output: Steps) -> Option<Vec<f32>> {
             input.all().map(|steps| range.clamp(hard_swish.apply(steps))).collect()
         }
         Unary::LeakyRelu { alpha } => leaky_relu(input, output, alpha),
+        // Only of bytes that are not negative: the others have no root.
+        Unary::Rsqrt if input.is_signed() && input.zero_point == input.least => {
+            input.all().map(|steps| inverse_root(steps, input, output)).collect()
+        }
         // TensorFlow Lite fixes the range of these results.
         Unary::Logistic if (output.scale, output.zero_point) == (1.0 / 256.0, output.least) => {
             as_xnnpack(logistic)
@@ -186,6 +190,24 @@ fn table(function: Unary, input: Steps, output: Steps) -> Option<Vec<f32>> {
         }
         _ => return None,
     })
+}
+
+/// ```text
+/// result = 1 / sqrt(steps) * (1 / (sqrt(input_scale) * output_scale)), largest for zero
+/// ```
+///
+/// Source of the formula: TensorFlow Lite's builtin `Rsqrt` of 8-bit tensors.
+fn inverse_root(steps: i32, input: Steps, output: Steps) -> f32 {
+    const SHIFT: i32 = 20;
+    let range = output.whole();
+    if steps == 0 {
+        return range.largest;
+    }
+    let mut root = FixedPoint::inverse_square_root(steps);
+    root.shift += SHIFT;
+    let mut factor = FixedPoint::new(f64::from(1.0 / (input.scale.sqrt() * output.scale)));
+    factor.shift -= SHIFT;
+    range.clamp(factor.apply(root.apply(1)))
 }
 
 /// Leaky rectification.
