@@ -1,9 +1,9 @@
 //! What a model's input takes, checked when the embedder is created.
 
-use image_embedder_backend::{DType, Dimension, Quantization, TensorSpec};
+use image_embedder_backend::{DType, Dimension, Quantization, TensorSpec, f16};
 use image_embedder_frame::{BoundingBox, FrameBuffer};
 use image_embedder_metadata::{ImageInput, ImageSize, MetadataError, NormalizationOptions};
-use image_embedder_preprocess::{InputQuantization, Normalization, Plan};
+use image_embedder_preprocess::{InputQuantization, LevelTable, Normalization, Plan};
 
 use crate::tensor_buffer::TensorBuffer;
 use crate::{Error, ErrorKind, TfLiteSupportStatus};
@@ -45,6 +45,8 @@ enum Elements {
     Int8(Box<InputQuantization>),
     /// Bytes, normalised.
     Float32(Normalization),
+    /// Bytes, normalised and rounded to the nearest 16-bit float, halves to even.
+    Float16(Box<LevelTable<f16>>),
 }
 
 impl ModelInput {
@@ -71,9 +73,9 @@ impl ModelInput {
                 message,
             ));
         };
-        if !matches!(input.dtype, DType::Float32 | DType::Int8 | DType::UInt8) {
+        if !matches!(input.dtype, DType::Float32 | DType::Float16 | DType::Int8 | DType::UInt8) {
             let message =
-                format!("expected an input of type FLOAT32, INT8 or UINT8, found {input}");
+                format!("expected an input of type FLOAT32, FLOAT16, INT8 or UINT8, found {input}");
             return Err(unsupported(TfLiteSupportStatus::InvalidInputTensorTypeError, message));
         }
         metadata.check_color_space()?;
@@ -133,6 +135,9 @@ impl ModelInput {
             (Elements::Float32(normalization), TensorBuffer::Float32(output)) => {
                 plan.normalized_into(frame, normalization, output)?;
             }
+            (Elements::Float16(table), TensorBuffer::Float16(output)) => {
+                plan.table_into(frame, table, output)?;
+            }
             _ => {
                 return Err(Error::new(ErrorKind::Bug, "the input buffer has another type"));
             }
@@ -151,7 +156,7 @@ impl Elements {
         own: Option<&NormalizationOptions>,
     ) -> Result<(Self, Option<NormalizationOptions>), Error> {
         let chosen = given.or(own);
-        if input.dtype == DType::Float32 {
+        if matches!(input.dtype, DType::Float32 | DType::Float16) {
             let options = chosen.ok_or_else(|| {
                 Error::new(
                     ErrorKind::Unsupported,
@@ -163,7 +168,12 @@ impl Elements {
                 .with_status(TfLiteSupportStatus::MetadataMissingNormalizationOptionsError)
             })?;
             let normalization = checked(options, given.is_some())?;
-            return Ok((Self::Float32(normalization), Some(options.clone())));
+            let elements = if input.dtype == DType::Float32 {
+                Self::Float32(normalization)
+            } else {
+                Self::Float16(Box::new(LevelTable::new(&normalization, f16::from_f32)))
+            };
+            return Ok((elements, Some(options.clone())));
         }
         // The reference feeds uint8 models the bytes whatever their metadata says.
         let chosen = if input.dtype == DType::UInt8 { given } else { chosen };

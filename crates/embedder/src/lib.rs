@@ -62,8 +62,8 @@
 //!
 //! # Which models
 //!
-//! One image input of shape `1 x height x width x 3`, in float32, uint8 or int8, whose height and
-//! width may be open; any number of outputs of shape `1 x N` or `1 x 1 x 1 x N` in those types. A
+//! One image input of shape `1 x height x width x 3`, in float32, float16, uint8 or int8, whose
+//! height and width may be open; any number of outputs of shape `1 x N` or `1 x 1 x 1 x N` in those types. A
 //! float input needs `NormalizationOptions`, in the model's metadata or in the options. Anything
 //! else is refused when the embedder is created, with an [`Error`] that says what was expected
 //! and what was found.

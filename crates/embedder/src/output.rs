@@ -57,16 +57,17 @@ impl OutputSpec {
                 .with_status(dimensions));
             }
         };
-        if !matches!(output.dtype, DType::Float32 | DType::Int8 | DType::UInt8) {
+        let is_float = matches!(output.dtype, DType::Float32 | DType::Float16);
+        if !is_float && !matches!(output.dtype, DType::Int8 | DType::UInt8) {
             return Err(unsupported(format!(
-                "expected FLOAT32, INT8 or UINT8 elements, found {output}"
+                "expected FLOAT32, FLOAT16, INT8 or UINT8 elements, found {output}"
             ))
             .with_status(TfLiteSupportStatus::InvalidOutputTensorTypeError));
         }
         if dimension == 0 {
             return Err(unsupported(format!("expected at least 1 element, found 0 in {output}")));
         }
-        if output.dtype != DType::Float32 && output.quantization.is_none() {
+        if !is_float && output.quantization.is_none() {
             return Err(unsupported(format!(
                 "expected quantisation parameters for 8-bit elements, found none in {output}"
             )));
@@ -103,6 +104,9 @@ impl OutputSpec {
         let count = self.dimension;
         let values = match buffer {
             TensorBuffer::Float32(elements) => elements.get(..count).map(<[f32]>::to_vec),
+            TensorBuffer::Float16(elements) => elements
+                .get(..count)
+                .map(|elements| elements.iter().map(|element| element.to_f32()).collect()),
             TensorBuffer::Int8(elements) => {
                 elements.get(..count).map(|elements| dequantize_int8(elements, scale, zero_point))
             }

@@ -1,6 +1,6 @@
 //! Memory for one tensor of a type that an embedder uses.
 
-use image_embedder_backend::{DType, TensorSpec, TensorView, TensorViewMut};
+use image_embedder_backend::{DType, TensorSpec, TensorView, TensorViewMut, f16};
 
 use crate::{Error, ErrorKind};
 
@@ -8,6 +8,7 @@ use crate::{Error, ErrorKind};
 #[derive(Debug)]
 pub(crate) enum TensorBuffer {
     Float32(Vec<f32>),
+    Float16(Vec<f16>),
     Int8(Vec<i8>),
     UInt8(Vec<u8>),
 }
@@ -20,10 +21,12 @@ impl TensorBuffer {
         spec.byte_size().filter(|&bytes| isize::try_from(bytes).is_ok()).ok_or_else(size)?;
         Ok(match spec.dtype {
             DType::Float32 => Self::Float32(zeros(count).ok_or_else(size)?),
+            DType::Float16 => Self::Float16(zeros(count).ok_or_else(size)?),
             DType::Int8 => Self::Int8(zeros(count).ok_or_else(size)?),
             DType::UInt8 => Self::UInt8(zeros(count).ok_or_else(size)?),
             other => {
-                let message = format!("expected FLOAT32, INT8 or UINT8 elements, found {other}");
+                let message =
+                    format!("expected FLOAT32, FLOAT16, INT8 or UINT8 elements, found {other}");
                 return Err(Error::new(ErrorKind::Bug, message));
             }
         })
@@ -33,6 +36,7 @@ impl TensorBuffer {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Float32(elements) => elements.len(),
+            Self::Float16(elements) => elements.len(),
             Self::Int8(elements) => elements.len(),
             Self::UInt8(elements) => elements.len(),
         }
@@ -50,6 +54,7 @@ impl TensorBuffer {
         }
         match self {
             Self::Float32(elements) => range(elements.iter().map(|&element| element.into())),
+            Self::Float16(elements) => range(elements.iter().map(|&element| element.into())),
             Self::Int8(elements) => range(elements.iter().map(|&element| element.into())),
             Self::UInt8(elements) => range(elements.iter().map(|&element| element.into())),
         }
@@ -58,6 +63,7 @@ impl TensorBuffer {
     pub(crate) fn view(&self) -> TensorView<'_> {
         match self {
             Self::Float32(elements) => TensorView::Float32(elements),
+            Self::Float16(elements) => TensorView::Float16(elements),
             Self::Int8(elements) => TensorView::Int8(elements),
             Self::UInt8(elements) => TensorView::UInt8(elements),
         }
@@ -66,6 +72,7 @@ impl TensorBuffer {
     pub(crate) fn view_mut(&mut self) -> TensorViewMut<'_> {
         match self {
             Self::Float32(elements) => TensorViewMut::Float32(elements),
+            Self::Float16(elements) => TensorViewMut::Float16(elements),
             Self::Int8(elements) => TensorViewMut::Int8(elements),
             Self::UInt8(elements) => TensorViewMut::UInt8(elements),
         }

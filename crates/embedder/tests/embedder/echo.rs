@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use image_embedder::backend::{
     Backend, BackendError, CompileOptions, DType, Dimension, Model, ModelData, Quantization,
-    Session, TensorSpec, TensorView, TensorViewMut,
+    Session, TensorSpec, TensorView, TensorViewMut, f16,
 };
 use image_embedder_schema::tflite::{Tensor, TensorType, read_model};
 
@@ -73,6 +73,7 @@ impl Backend for Echo {
 fn spec(tensor: Tensor<'_>) -> TensorSpec {
     let dtype = match TensorType::from_raw(tensor.type_()) {
         Some(TensorType::Float32) => DType::Float32,
+        Some(TensorType::Float16) => DType::Float16,
         Some(TensorType::UInt8) => DType::UInt8,
         Some(TensorType::Int8) => DType::Int8,
         Some(TensorType::Int32) => DType::Int32,
@@ -158,6 +159,7 @@ impl Session for EchoSession {
         assert!(!self.state.panics.swap(false, Ordering::SeqCst), "told to panic");
         let values: Vec<f32> = match inputs[0] {
             TensorView::Float32(elements) => elements.to_vec(),
+            TensorView::Float16(elements) => elements.iter().map(|value| value.to_f32()).collect(),
             TensorView::UInt8(elements) => elements.iter().map(|&value| value.into()).collect(),
             TensorView::Int8(elements) => elements.iter().map(|&value| value.into()).collect(),
             _ => panic!("an input of another type"),
@@ -167,6 +169,9 @@ impl Session for EchoSession {
         for output in outputs {
             match output {
                 TensorViewMut::Float32(elements) => fill(elements, value),
+                TensorViewMut::Float16(elements) => {
+                    fill(elements, |index| f16::from_f32(value(index)));
+                }
                 TensorViewMut::UInt8(elements) => fill(elements, |index| value(index) as u8),
                 TensorViewMut::Int8(elements) => fill(elements, |index| value(index) as i8),
                 _ => panic!("an output of another type"),

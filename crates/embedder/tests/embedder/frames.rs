@@ -1,10 +1,12 @@
 //! What a model is fed, and what comes back.
 
+use image_embedder::backend::f16;
 use image_embedder::embedding::FeatureVector;
 use image_embedder::frame::{BoundingBox, FrameBuffer, Orientation};
 use image_embedder::metadata::{ImageSize, NormalizationOptions};
 use image_embedder::{Embedding, ErrorKind, ImageEmbedder, ImageEmbedderOptions};
 use image_embedder_schema::metadata::ColorSpaceType;
+use image_embedder_schema::tflite::TensorType;
 use image_embedder_test_support::model_builder::{
     PassThrough, TensorKind, image_tensor, metadata, normalization, normalized_rgb,
 };
@@ -81,6 +83,21 @@ fn float_models_get_normalized_pixels() {
     given.normalization = Some(NormalizationOptions::uniform(0.0, 2.0));
     let [embedding] = embed_with(&per_channel, given).try_into().unwrap();
     assert_eq!(embedding.feature_vector.as_float().unwrap(), bytes_as(|byte| byte * 0.5));
+}
+
+#[test]
+fn float16_models_get_normalized_pixels() {
+    let half =
+        |shape: &[i32]| TensorKind { element: TensorType::Float16, ..TensorKind::float32(shape) };
+    let model = PassThrough::new(half(&[1, 8, 8, 3]), vec![half(&[1, 192])]);
+    let model = model.with_metadata(&normalized_rgb(127.0, 128.0));
+    let rounded = |byte: f32| f16::from_f32(1.0 / 128.0 * (byte - 127.0)).to_f32();
+    assert_eq!(embed(&model), bytes_as(rounded));
+    // 256 levels of a third keep neither 24 nor 11 bits.
+    let model = model.with_metadata(&normalized_rgb(0.0, 3.0));
+    let found = embed(&model);
+    assert_eq!(found, bytes_as(|byte| f16::from_f32(1.0 / 3.0 * byte).to_f32()));
+    assert_ne!(found, bytes_as(|byte| 1.0 / 3.0 * byte));
 }
 
 #[test]

@@ -178,7 +178,11 @@ fn inputs_that_cannot_be_used() {
 
     let integers = TensorKind { element: TensorType::Int32, ..TensorKind::float32(&[1, 8, 8, 3]) };
     let integers = PassThrough::new(integers, vec![TensorKind::float32(&[1, 192])]);
-    assert_refused(&integers, ErrorKind::Unsupported, &["FLOAT32, INT8 or UINT8", "INT32"]);
+    assert_refused(
+        &integers,
+        ErrorKind::Unsupported,
+        &["FLOAT32, FLOAT16, INT8 or UINT8", "INT32"],
+    );
 
     let gray = PassThrough::default().with_metadata(&described(ColorSpaceType::Grayscale));
     assert_refused(&gray, ErrorKind::Unsupported, &["color space RGB, found GRAYSCALE"]);
