@@ -119,8 +119,7 @@ fn models_come_by_path_and_by_content() {
 
 #[test]
 fn the_status_of_an_error_has_its_number() {
-    let mut model = PassThrough::default();
-    model.metadata = Some(b"0123BADF0123".to_vec());
+    let model = PassThrough { metadata: Some(b"0123BADF0123".to_vec()), ..PassThrough::default() };
     let error =
         ImageEmbedder::from_bytes(model.to_bytes(), ImageEmbedderOptions::default()).unwrap_err();
     assert_eq!(error.task_library_status().map(TfLiteSupportStatus::code), Some(200));
