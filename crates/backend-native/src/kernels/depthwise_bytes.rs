@@ -172,7 +172,7 @@ impl DepthwiseBytes {
         match &self.packed {
             Packed::Scalar(_) => 0,
             #[cfg(target_arch = "x86_64")]
-            Packed::Avx2(..) => 0,
+            Packed::Avx2(..) => avx2::scratch_bytes(&self.geometry),
             #[cfg(target_arch = "x86_64")]
             Packed::Avx512(..) => avx512::scratch_bytes(&self.geometry),
         }
@@ -213,7 +213,7 @@ impl DepthwiseBytes {
                 }
                 #[cfg(target_arch = "x86_64")]
                 Packed::Avx2(token, weights) => {
-                    weights.run(*token, geometry, zero_point, input, output);
+                    weights.run(*token, geometry, zero_point, input, output, scratch_bytes);
                 }
                 #[cfg(target_arch = "x86_64")]
                 Packed::Avx512(token, weights) => {

@@ -100,6 +100,8 @@ accesses! {
     "avx" fn load_pairs(&PairLine) -> __m256i = _mm256_loadu_si256;
     /// Loads eight bytes into the low half.
     "sse2" fn load_u8x8(&[u8; 8]) -> __m128i = _mm_loadl_epi64;
+    /// Loads thirty-two bytes.
+    "avx" fn load_u8x32(&[u8; 32]) -> __m256i = _mm256_loadu_si256;
     /// Loads sixteen bytes.
     "sse2" fn load_u8x16(&[u8; 16]) -> __m128i = _mm_loadu_si128;
 }
@@ -118,6 +120,14 @@ pub(crate) fn store_u8x16(target: &mut [u8; 16], vector: __m128i) {
 pub(crate) fn store_u8x8(target: &mut [u8; 8], vector: __m128i) {
     // SAFETY: the reference is valid for eight bytes; no alignment is asked for.
     unsafe { _mm_storel_epi64(std::ptr::from_mut(target).cast(), vector) }
+}
+
+/// Stores thirty-two bytes.
+#[inline]
+#[target_feature(enable = "avx")]
+pub(crate) fn store_u8x32(target: &mut [u8; 32], vector: __m256i) {
+    // SAFETY: the reference is valid for thirty-two bytes; no alignment is asked for.
+    unsafe { _mm256_storeu_si256(std::ptr::from_mut(target).cast(), vector) }
 }
 
 /// Stores sixteen 16-bit numbers.
