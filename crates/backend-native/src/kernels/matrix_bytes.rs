@@ -67,9 +67,7 @@ impl ByteMatrix {
             .collect();
         let packed = match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2(token) if avx2::takes(depth) => {
-                Packed::Avx2(token, avx2::Weights::new(transposed, depth))
-            }
+            Isa::Avx2(token) => Packed::Avx2(token, avx2::Weights::new(transposed, depth)),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(token) => {
                 Packed::Avx512(token, avx512::Weights::new(transposed, depth))
@@ -83,6 +81,19 @@ impl ByteMatrix {
     /// behind the depth meets weights of zero.
     pub(crate) fn row_len(depth: usize) -> usize {
         depth.next_multiple_of(4)
+    }
+
+    /// Bytes of working memory for that many rows.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(unused_variables, reason = "only some vector kernels lay rows out")
+    )]
+    pub(crate) fn scratch_bytes(&self, rows: usize) -> usize {
+        match &self.packed {
+            #[cfg(target_arch = "x86_64")]
+            Packed::Avx2(_, weights) => weights.scratch_bytes(rows),
+            _ => 0,
+        }
     }
 
     /// Folds a fixed zero point of the left-hand side into the bias.
@@ -112,8 +123,18 @@ impl ByteMatrix {
     }
 
     /// Multiplies into `output`, of as many rows as the left-hand side and as many columns as the
-    /// matrix.
-    pub(crate) fn multiply_to_bytes(&self, rows: Rows<'_, u8>, end: &ToBytes, output: &mut [u8]) {
+    /// matrix; `scratch` has [`scratch_bytes`](Self::scratch_bytes) of those rows.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(unused_variables, reason = "only some vector kernels lay rows out")
+    )]
+    pub(crate) fn multiply_to_bytes(
+        &self,
+        rows: Rows<'_, u8>,
+        end: &ToBytes,
+        output: &mut [u8],
+        scratch: &mut [u8],
+    ) {
         match &self.packed {
             Packed::Scalar(weights) => weights.multiply(rows, |row, column, sum| {
                 let sum = sum.wrapping_add(end.bias[column]);
@@ -121,19 +142,27 @@ impl ByteMatrix {
                     end.output.requantize(sum, end.scales[column]);
             }),
             #[cfg(target_arch = "x86_64")]
-            Packed::Avx2(token, weights) => weights.multiply_to_bytes(*token, rows, end, output),
+            Packed::Avx2(token, weights) => {
+                weights.multiply_to_bytes(*token, rows, end, output, scratch);
+            }
             #[cfg(target_arch = "x86_64")]
             Packed::Avx512(token, weights) => weights.multiply_to_bytes(*token, rows, end, output),
         }
     }
 
-    /// Multiplies into `output`, with the scale and zero point of the left-hand side.
+    /// Multiplies into `output`, with the scale and zero point of the left-hand side and as much
+    /// `scratch`.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(unused_variables, reason = "only some vector kernels lay rows out")
+    )]
     pub(crate) fn multiply_to_floats(
         &self,
         rows: Rows<'_, u8>,
         (scale, zero_point): (f32, i32),
         end: &ToFloats,
         output: &mut [f32],
+        scratch: &mut [u8],
     ) {
         match &self.packed {
             Packed::Scalar(weights) => weights.multiply(rows, |row, column, sum| {
@@ -143,7 +172,8 @@ impl ByteMatrix {
             }),
             #[cfg(target_arch = "x86_64")]
             Packed::Avx2(token, weights) => {
-                weights.multiply_to_floats(*token, rows, (scale, zero_point), end, output);
+                let input = (scale, zero_point);
+                weights.multiply_to_floats(*token, rows, input, end, output, scratch);
             }
             #[cfg(target_arch = "x86_64")]
             Packed::Avx512(token, weights) => {
@@ -164,6 +194,20 @@ mod tests {
         *seed >> 8
     }
 
+    /// Weights of a model less their zero point, by kind: of full range with a middle or another
+    /// zero point, small but for a few, at the limits of signed bytes, and at those of 9 bits.
+    fn weight(kind: usize, seed: &mut u32) -> i16 {
+        let byte = (noise(seed) % 256) as i16;
+        match kind {
+            0 => byte - 128,
+            1 => byte - 200,
+            2 if byte == 0 => 127 - (noise(seed) % 300) as i16,
+            2 => byte % 16 - 8,
+            3 => [127, -128, 64, -64][byte as usize % 4],
+            _ => [255, -255, 0, 128][byte as usize % 4],
+        }
+    }
+
     #[test]
     fn every_level_equals_scalar() {
         let mut seed = 7;
@@ -173,14 +217,20 @@ mod tests {
             for depth in [1, 3, 4, 7, 16, 27, 64, 100] {
                 for columns in [1, 8, 15, 16, 17, 24, 40, 64, 65, 80, 130] {
                     for count in [1, 2, 5, 6, 7, 13, 17, 24, 49] {
-                        for wide in [false, true] {
-                            let zero_point = if wide { 200 } else { 128 };
-                            let weights: Vec<i16> = (0..depth * columns)
-                                .map(|_| (noise(&mut seed) % 256) as i16 - zero_point)
-                                .collect();
+                        for kind in 0..5 {
+                            let weights: Vec<i16> =
+                                (0..depth * columns).map(|_| weight(kind, &mut seed)).collect();
                             let stride = ByteMatrix::row_len(depth);
-                            let bytes: Vec<u8> =
-                                (0..count * stride).map(|_| noise(&mut seed) as u8).collect();
+                            // Rows of the largest bytes reach the limits of what sums hold.
+                            let bytes: Vec<u8> = (0..count * stride)
+                                .map(|index| {
+                                    if (index / stride).is_multiple_of(3) {
+                                        255
+                                    } else {
+                                        noise(&mut seed) as u8
+                                    }
+                                })
+                                .collect();
                             let rows = Rows { values: &bytes, stride, count };
                             let scales: Vec<f32> = (0..columns)
                                 .map(|_| 1e-4 + noise(&mut seed) as f32 * 1e-10)
@@ -192,16 +242,24 @@ mod tests {
                                 let matrix = ByteMatrix::from_transposed(isa, &weights, depth);
                                 let mut bytes = vec![0; count * columns];
                                 let end = matrix.to_bytes(77, &scales, &bias, output);
-                                matrix.multiply_to_bytes(rows, &end, &mut bytes);
+                                let mut scratch = vec![9; matrix.scratch_bytes(count)];
+                                matrix.multiply_to_bytes(rows, &end, &mut bytes, &mut scratch);
                                 let mut floats = vec![0.0; count * columns];
                                 let bias: Vec<f32> = bias.iter().map(|&b| b as f32).collect();
                                 let end = matrix.to_floats(&scales, &bias, (-9000.0, 9000.0));
-                                matrix.multiply_to_floats(rows, (0.5, 33), &end, &mut floats);
+                                let input = (0.5, 33);
+                                matrix.multiply_to_floats(
+                                    rows,
+                                    input,
+                                    &end,
+                                    &mut floats,
+                                    &mut scratch,
+                                );
                                 (bytes, floats)
                             };
                             assert!(
                                 run(isa) == run(Isa::SCALAR),
-                                "{level} depth {depth} columns {columns} count {count}"
+                                "{level} depth {depth} columns {columns} count {count} kind {kind}"
                             );
                             cases += 1;
                         }
@@ -209,6 +267,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(cases, SimdLevel::available().len() * 8 * 11 * 9 * 2);
+        assert_eq!(cases, SimdLevel::available().len() * 8 * 11 * 9 * 5);
     }
 }

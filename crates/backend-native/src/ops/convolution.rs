@@ -393,33 +393,38 @@ impl ByteWindows {
         self.geometry.is_pointwise() && self.row_len() == self.geometry.depth()
     }
 
-    /// Bytes of working memory.
-    fn scratch(&self) -> usize {
-        if self.are_the_input() { 0 } else { WINDOW_ROWS * self.row_len() }
+    /// Bytes of working memory for the windows, and for the product behind them.
+    fn scratch(&self, weights: &ByteMatrix) -> usize {
+        if self.are_the_input() {
+            weights.scratch_bytes(self.geometry.pixels())
+        } else {
+            WINDOW_ROWS * self.row_len() + weights.scratch_bytes(WINDOW_ROWS)
+        }
     }
 
     /// Hands the windows of the part of the output from element `first` on, of `len` elements, to
-    /// `multiply(rows, first pixel of the part)` in turn; what lies outside the input is the zero
-    /// point.
+    /// `multiply(rows, first pixel of the part, working memory)` in turn; what lies outside the
+    /// input is the zero point.
     fn for_each_part(
         &self,
         input: &[u8],
         zero_point: u8,
         (first, len): (usize, usize),
         scratch: &mut [u8],
-        mut multiply: impl FnMut(Rows<'_, u8>, usize),
+        mut multiply: impl FnMut(Rows<'_, u8>, usize, &mut [u8]),
     ) {
         let (stride, channels) = (self.row_len(), self.geometry.output_channels);
         if self.are_the_input() {
             let (values, count) = (&input[first / channels * stride..], len / channels);
-            multiply(Rows { values, stride, count }, 0);
+            multiply(Rows { values, stride, count }, 0, scratch);
             return;
         }
+        let (windows, scratch) = scratch.split_at_mut(WINDOW_ROWS * stride);
         for (band, from, results) in self.geometry.parts(first, len) {
             let start = results.start / channels;
             let input = &input[from..];
-            lay_out_windows(&band, input, zero_point, scratch, stride, |values, count, first| {
-                multiply(Rows { values, stride, count }, start + first);
+            lay_out_windows(&band, input, zero_point, windows, stride, |values, count, first| {
+                multiply(Rows { values, stride, count }, start + first, scratch);
             });
         }
     }
@@ -503,7 +508,8 @@ struct QuantizedConvolution {
 
 impl Kernel for QuantizedConvolution {
     fn scratch(&self) -> ScratchSizes {
-        ScratchSizes { bytes: self.windows.scratch(), ..ScratchSizes::default() }
+        let bytes = self.windows.scratch(&self.weights);
+        ScratchSizes { bytes, ..ScratchSizes::default() }
     }
 
     fn grain(&self) -> Option<usize> {
@@ -528,9 +534,9 @@ impl Kernel for QuantizedConvolution {
             self.input_zero_point,
             (first, output.len()),
             &mut scratch.bytes,
-            |rows, first| {
+            |rows, first, scratch| {
                 let output = &mut output[first * channels..][..rows.count * channels];
-                self.weights.multiply_to_bytes(rows, &self.end, output);
+                self.weights.multiply_to_bytes(rows, &self.end, output, scratch);
             },
         );
         Ok(())
@@ -557,7 +563,7 @@ impl DynamicRangeConvolution {
 
 impl Kernel for DynamicRangeConvolution {
     fn scratch(&self) -> ScratchSizes {
-        let bytes = self.image_elements() + self.windows.scratch();
+        let bytes = self.image_elements() + self.windows.scratch(&self.weights);
         ScratchSizes { bytes, ..ScratchSizes::default() }
     }
 
@@ -575,10 +581,11 @@ impl Kernel for DynamicRangeConvolution {
         for (image, output) in images.zip(results) {
             let (scale, zero_point) = quantize_as_xnnpack(image, bytes);
             // A zero point of bytes is a byte.
-            let part = (0, output.len());
-            self.windows.for_each_part(bytes, zero_point as u8, part, windows, |rows, first| {
+            let (part, input) = ((0, output.len()), (scale, zero_point));
+            let zero_point = zero_point as u8;
+            self.windows.for_each_part(bytes, zero_point, part, windows, |rows, first, scratch| {
                 let output = &mut output[first * channels..][..rows.count * channels];
-                self.weights.multiply_to_floats(rows, (scale, zero_point), &self.end, output);
+                self.weights.multiply_to_floats(rows, input, &self.end, output, scratch);
             });
         }
         Ok(())

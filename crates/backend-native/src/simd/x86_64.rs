@@ -130,14 +130,6 @@ pub(crate) fn store_u8x32(target: &mut [u8; 32], vector: __m256i) {
     unsafe { _mm256_storeu_si256(std::ptr::from_mut(target).cast(), vector) }
 }
 
-/// Stores sixteen 16-bit numbers.
-#[inline]
-#[target_feature(enable = "avx")]
-pub(crate) fn store_i16x16(target: &mut [i16; 16], vector: __m256i) {
-    // SAFETY: the reference is valid for thirty-two bytes; no alignment is asked for.
-    unsafe { _mm256_storeu_si256(std::ptr::from_mut(target).cast(), vector) }
-}
-
 /// Stores eight floats.
 #[inline]
 #[target_feature(enable = "avx")]
