@@ -5,6 +5,7 @@ mod bundled;
 mod conversion;
 mod convolution;
 mod elementwise;
+mod layer;
 mod layout;
 mod matrix;
 mod network;
@@ -13,6 +14,7 @@ mod reduction;
 mod resize;
 
 pub use bundled::for_model;
+pub use layer::{Layer, layers};
 
 use crate::Case;
 
