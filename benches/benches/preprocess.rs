@@ -1,43 +1,33 @@
 //! Preprocessing of one 8-megapixel RGB frame, beside an ordinary resize of the same frame.
 //!
 //! The hashes are what the original packages feed to a 224x224 model from this frame, so a bench
-//! measures the same work. How long they take is told by `xtask/src/bench/reference_embed.py`.
+//! measures the same work. How long they take is told by `cargo xtask bench --peers --only
+//! preprocess`.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image_embedder_benches::large_frame::{FRAME, SIDE, pixels};
 use image_embedder_frame::FrameBuffer;
 use image_embedder_preprocess::{FrameGeometry, Plan, PreprocessMode, PreprocessOptions};
 use sha2::{Digest, Sha256};
 
-const WIDTH: u32 = 3264;
-const HEIGHT: u32 = 2448;
-const TARGET: u32 = 224;
+const WIDTH: u32 = FRAME.0;
+const HEIGHT: u32 = FRAME.1;
 
 /// What tflite-support 0.4.4 feeds to the model.
 const TASK_LIBRARY: &str = "567d3ebeb2b9b4f4c967e03fe795a66d96821a2bca36b19677cbe90a3ab62178";
 /// What mediapipe 1.2.2 feeds to the model.
 const MEDIA_PIPE: &str = "ac0117a4829c9a5414bb8d477538f770262bd695dde9dcd3dd5e9298dd411815";
 
-/// The frame of seed 0 in the recorded golden files.
-fn pixels() -> Vec<u8> {
-    let byte = |index: u32| {
-        let mut x = index.wrapping_mul(0x9E37_79B1);
-        x = (x ^ (x >> 16)).wrapping_mul(0x85EB_CA6B);
-        x = (x ^ (x >> 13)).wrapping_mul(0xC2B2_AE35);
-        ((x ^ (x >> 16)) >> 24) as u8
-    };
-    (0..WIDTH * HEIGHT * 3).map(byte).collect()
-}
-
 fn hexadecimal(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn preprocess(criterion: &mut Criterion) {
-    let pixels = pixels();
+    let pixels = pixels(WIDTH, HEIGHT);
     let frame = FrameBuffer::from_rgb(&pixels, WIDTH, HEIGHT).expect("the size is that of pixels");
     let mut group = criterion.benchmark_group("preprocess_rgb_3264x2448_to_224x224");
 
@@ -47,7 +37,7 @@ fn preprocess(criterion: &mut Criterion) {
         ("quality", PreprocessMode::Quality, None),
     ] {
         let options = PreprocessOptions::with_mode(mode);
-        let mut plan = Plan::new(FrameGeometry::of(&frame), TARGET, TARGET, &options)
+        let mut plan = Plan::new(FrameGeometry::of(&frame), SIDE, SIDE, &options)
             .expect("the modes take every upright frame");
         let mut output = vec![0; plan.output_len()];
         plan.rgb_into(&frame, &mut output).expect("the frame is the plan's");
@@ -72,7 +62,7 @@ fn preprocess(criterion: &mut Criterion) {
         ("fast_image_resize_nearest", ResizeAlg::Nearest),
     ] {
         let source = ImageRef::new(WIDTH, HEIGHT, &pixels, PixelType::U8x3).expect("as above");
-        let mut target = Image::new(TARGET, TARGET, PixelType::U8x3);
+        let mut target = Image::new(SIDE, SIDE, PixelType::U8x3);
         let options = ResizeOptions::new().resize_alg(algorithm);
         let mut resizer = Resizer::new();
         resizer.resize(&source, &mut target, &options).expect("both are RGB");

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 
 use crate::failure::Failure;
-use crate::{cross, golden, process, sanitizer, test, tidy, workspace};
+use crate::{bench, cross, golden, process, sanitizer, test, tidy, workspace};
 
 /// The options of `ci`.
 #[derive(Args)]
@@ -38,6 +38,8 @@ enum Job {
     /// The recorded golden files and what is written, against tflite-support and MediaPipe, which
     /// it installs
     Reference,
+    /// Every benchmark once, and the comparison with TensorFlow Lite once
+    Bench,
     /// Every test on an emulated 64-bit ARM processor
     Cross,
     /// Every test on an emulated 32-bit ARM processor, and the program for the remaining targets
@@ -104,6 +106,7 @@ fn run_job(job: Job) -> Result<(), Failure> {
             golden::check()?;
             test::with_packages()
         }
+        Job::Bench => bench::smoke(),
         Job::Cross => cross::test("aarch64-unknown-linux-gnu"),
         Job::CrossOthers => {
             cross::test("armv7-unknown-linux-gnueabihf")?;

@@ -4,7 +4,7 @@
 //! read the recorded files need no Python. A model that only reshapes its input gives the
 //! preprocessed pixels back as its embedding.
 
-mod environment;
+pub(crate) mod environment;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,6 +9,7 @@
     reason = "a command-line tool reports on its standard streams"
 )]
 
+mod bench;
 mod ci;
 mod cross;
 mod failure;
@@ -42,6 +43,8 @@ enum Command {
     Fetch(fetch::Fetch),
     /// Run every test, fetching what they need first
     Test,
+    /// Run the benchmarks, or compare with other software on the same models
+    Bench(bench::Bench),
     /// Build for another target, or run the tests or the program there
     Cross(cross::Cross),
     /// Record what tflite-support and MediaPipe make of frames into fixtures/golden
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
     let outcome: Result<(), Failure> = match Arguments::parse().command {
         Command::Fetch(fetch) => fetch::run(&fetch),
         Command::Test => test::run(),
+        Command::Bench(bench) => bench::run(&bench),
         Command::Cross(cross) => cross::run(&cross),
         Command::Golden(golden) => golden::run(&golden),
         Command::Ci(ci) => ci::run(&ci),

@@ -37,19 +37,6 @@ impl NativeModel {
     }
 }
 
-impl NativeModel {
-    /// The threads of a run that is alone.
-    pub(crate) fn threads(&self) -> usize {
-        self.pool.threads()
-    }
-
-    /// A session of its own type.
-    pub(crate) fn native_session(&self) -> NativeSession {
-        let (graph, plan) = (self.graph.clone(), self.plan.clone());
-        NativeSession::new(graph, plan, self.target, self.pool.clone())
-    }
-}
-
 impl Model for NativeModel {
     fn inputs(&self) -> &[TensorSpec] {
         &self.inputs
@@ -60,6 +47,7 @@ impl Model for NativeModel {
     }
 
     fn session(&self) -> Result<Box<dyn Session>, BackendError> {
-        Ok(Box::new(self.native_session()))
+        let (graph, plan) = (self.graph.clone(), self.plan.clone());
+        Ok(Box::new(NativeSession::new(graph, plan, self.target, self.pool.clone())))
     }
 }

@@ -46,11 +46,11 @@ impl Broadcast {
     }
 
     /// Sets each result to `combine(a, b)`, which may say that there is none.
-    pub(crate) fn run<T: Copy, R: Copy>(
+    pub(crate) fn run<T: Copy>(
         &self,
         operands: [&[T]; 2],
-        results: &mut [R],
-        combine: impl Fn(T, T) -> Option<R> + Copy,
+        results: &mut [T],
+        combine: impl Fn(T, T) -> Option<T> + Copy,
     ) -> Option<()> {
         if results.is_empty() {
             return Some(());
@@ -59,11 +59,11 @@ impl Broadcast {
     }
 }
 
-fn walk<T: Copy, R: Copy>(
+fn walk<T: Copy>(
     dimensions: &[Dimension],
     [first, second]: [&[T]; 2],
-    results: &mut [R],
-    combine: impl Fn(T, T) -> Option<R> + Copy,
+    results: &mut [T],
+    combine: impl Fn(T, T) -> Option<T> + Copy,
 ) -> Option<()> {
     match dimensions {
         [] | [_] => {

@@ -9,7 +9,7 @@ use crate::failure::{Context, Failure};
 use crate::process;
 
 /// A Python package of an exact version.
-pub(super) struct Package {
+pub(crate) struct Package {
     name: &'static str,
     version: &'static str,
     libraries: &'static [Library],
@@ -22,15 +22,19 @@ struct Library {
     package: &'static str,
 }
 
+/// LiteRT, which is what TensorFlow Lite is called now.
+pub(crate) const LITERT: Package =
+    Package { name: "ai-edge-litert", version: "2.3.0", libraries: &[] };
+
 /// The Task Library in its last release; it has wheels for Python 3.11 and older only.
-pub(super) const TFLITE_SUPPORT: Package = Package {
+pub(crate) const TFLITE_SUPPORT: Package = Package {
     name: "tflite-support",
     version: "0.4.4",
     libraries: &[Library { file: "libusb-1.0.so.0", package: "libusb-1.0-0" }],
 };
 
 /// MediaPipe.
-pub(super) const MEDIAPIPE: Package = Package {
+pub(crate) const MEDIAPIPE: Package = Package {
     name: "mediapipe",
     version: "1.2.2",
     libraries: &[
@@ -49,7 +53,7 @@ impl fmt::Display for Package {
 }
 
 /// An environment in which the package can be imported.
-pub(super) struct Environment {
+pub(crate) struct Environment {
     program: PathBuf,
 }
 
@@ -67,7 +71,7 @@ impl Environment {
     }
 
     /// Makes the environment below `cache` unless it is there.
-    pub(super) fn prepare(
+    pub(crate) fn prepare(
         cache: &Path,
         package: &Package,
         python: &str,
@@ -105,8 +109,13 @@ impl Environment {
         }
     }
 
+    /// The environment's interpreter.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// A call of the environment's Python that leaves no compiled files beside its scripts.
-    pub(super) fn python(&self) -> Command {
+    pub(crate) fn python(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
         command

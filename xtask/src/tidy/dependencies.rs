@@ -116,10 +116,11 @@ const RULES: [Rule; 15] = [
             "backend-native",
             "backend-tflite",
             "backend-tract",
+            "backend-conformance",
             "embedder",
             "test-support",
         ],
-        outside: &["criterion", "fast_image_resize", "image"],
+        outside: &["clap", "criterion", "fast_image_resize", "serde", "serde_json"],
         inside_tests: &["test-support"],
     },
 ];
