@@ -6,9 +6,10 @@ mod avx2;
 mod avx512;
 mod scalar;
 
-pub(crate) use scalar::add_products;
-
+use crate::kernels::comparison::clamp;
 use crate::kernels::requantize::OutputRange;
+#[cfg(target_arch = "x86_64")]
+use crate::operator::Activation;
 use crate::ops::window::{Axis, bands};
 use crate::simd::Isa;
 
@@ -224,11 +225,143 @@ impl DepthwiseBytes {
     }
 }
 
+/// What turns the sums of a depthwise convolution into floats.
+///
+/// ```text
+/// result[c] = clamp(sum[c] * (scale * scales[c]) + bias[c])
+/// ```
+#[derive(Debug)]
+struct FloatEnd {
+    /// In whole blocks of sixteen channels, as the bias.
+    scales: Vec<f32>,
+    bias: Vec<f32>,
+    range: (f32, f32),
+}
+
+/// A depthwise convolution of bytes, whose scale and zero point are known at run time only, with
+/// float results.
+#[derive(Debug)]
+pub(crate) struct DepthwiseToFloats {
+    /// Of one image.
+    geometry: DepthwiseGeometry,
+    end: FloatEnd,
+    packed: PackedToFloats,
+}
+
+#[derive(Debug)]
+enum PackedToFloats {
+    /// Tap by tap.
+    Scalar(Vec<i16>),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(crate::simd::x86_64::Avx2, avx2::Weights),
+}
+
+impl DepthwiseToFloats {
+    /// Packs weights, tap by tap and less their zero points, with the constants of each channel.
+    pub(crate) fn new(
+        isa: Isa,
+        geometry: DepthwiseGeometry,
+        weights: Vec<i16>,
+        (mut scales, mut bias): (Vec<f32>, Vec<f32>),
+        range: (f32, f32),
+    ) -> Self {
+        let geometry = DepthwiseGeometry { batch: 1, ..geometry };
+        let packed = match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(token) if geometry.multiplier == 1 => {
+                let constants = DepthwiseConstants {
+                    weights: &weights,
+                    scales: &scales,
+                    bias: &vec![0; scales.len()],
+                    output: OutputRange::new(1.0, 0, 0, Activation::None),
+                };
+                PackedToFloats::Avx2(token, avx2::Weights::new(&geometry, 0, constants))
+            }
+            _ => PackedToFloats::Scalar(weights),
+        };
+        for values in [&mut scales, &mut bias] {
+            values.resize(values.len().next_multiple_of(16), 0.0);
+        }
+        Self { geometry, end: FloatEnd { scales, bias, range }, packed }
+    }
+
+    /// The geometry of one image.
+    pub(crate) fn geometry(&self) -> &DepthwiseGeometry {
+        &self.geometry
+    }
+
+    /// Bytes of working memory.
+    pub(crate) fn scratch_bytes(&self) -> usize {
+        match &self.packed {
+            PackedToFloats::Scalar(_) => 0,
+            #[cfg(target_arch = "x86_64")]
+            PackedToFloats::Avx2(..) => avx2::scratch_bytes(&self.geometry),
+        }
+    }
+
+    /// 32-bit numbers of working memory.
+    pub(crate) fn scratch_int32(&self) -> usize {
+        self.geometry.output_channels()
+    }
+
+    /// Convolves one image of the given scale and zero point.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(unused_variables, reason = "only vector kernels lay rows out")
+    )]
+    pub(crate) fn run(
+        &self,
+        image: &[u8],
+        (scale, zero_point): (f32, u8),
+        output: &mut [f32],
+        scratch_bytes: &mut [u8],
+        scratch_int32: &mut [i32],
+    ) {
+        match &self.packed {
+            PackedToFloats::Scalar(weights) => {
+                self.run_scalar(weights, image, (scale, zero_point), output, scratch_int32);
+            }
+            #[cfg(target_arch = "x86_64")]
+            PackedToFloats::Avx2(token, weights) => {
+                let (input, end) = ((scale, zero_point), (&self.end, output));
+                weights.run_to_floats(*token, &self.geometry, input, image, end, scratch_bytes);
+            }
+        }
+    }
+
+    fn run_scalar(
+        &self,
+        weights: &[i16],
+        image: &[u8],
+        (scale, zero_point): (f32, u8),
+        output: &mut [f32],
+        sums: &mut [i32],
+    ) {
+        let channels = self.geometry.output_channels();
+        let sums = &mut sums[..channels];
+        let centre = |value: u8| i16::from(value) - i16::from(zero_point);
+        self.geometry.for_each_pixel(image, weights, |tap| match tap {
+            Tap::Start => sums.fill(0),
+            Tap::Add { values, weights } => {
+                scalar::add_products(sums, values, centre, weights, self.geometry.multiplier);
+            }
+            Tap::Finish { pixel } => {
+                let results = &mut output[pixel * channels..][..channels];
+                for (channel, (result, &sum)) in results.iter_mut().zip(&*sums).enumerate() {
+                    let factor = scale * self.end.scales[channel];
+                    *result = clamp(sum as f32 * factor + self.end.bias[channel], self.end.range);
+                }
+            }
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use image_embedder_schema::tflite::Padding;
 
     use super::*;
+    #[cfg(not(target_arch = "x86_64"))]
     use crate::operator::Activation;
     use crate::simd::SimdLevel;
 
@@ -294,7 +427,27 @@ mod tests {
                                 let mut bytes = vec![9; kernel.scratch_bytes()];
                                 let mut int32 = vec![9; kernel.scratch_int32()];
                                 kernel.run(&input, 0, &mut output, &mut bytes, &mut int32);
-                                output
+                                let floats = scales.iter().map(|scale| scale * 3.0).collect();
+                                let kernel = DepthwiseToFloats::new(
+                                    isa,
+                                    geometry,
+                                    weights.clone(),
+                                    (scales.clone(), floats),
+                                    (-50.0, 50.0),
+                                );
+                                let mut floats = vec![0.0; geometry.result_elements()];
+                                let mut bytes = vec![9; kernel.scratch_bytes()];
+                                let mut int32 = vec![9; kernel.scratch_int32()];
+                                let image = &input[..geometry.image_elements()];
+                                let quantization = (0.3, 99);
+                                kernel.run(
+                                    image,
+                                    quantization,
+                                    &mut floats,
+                                    &mut bytes,
+                                    &mut int32,
+                                );
+                                (output, floats)
                             };
                             assert!(
                                 run(isa) == run(Isa::SCALAR),

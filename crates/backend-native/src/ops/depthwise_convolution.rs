@@ -3,9 +3,8 @@
 use image_embedder_backend::BackendError;
 
 use crate::graph::Element;
-use crate::kernels::comparison::clamp;
 use crate::kernels::depthwise_bytes::{
-    DepthwiseBytes, DepthwiseConstants, DepthwiseGeometry, Tap, add_products,
+    DepthwiseBytes, DepthwiseConstants, DepthwiseGeometry, DepthwiseToFloats,
 };
 use crate::kernels::depthwise_f32::DepthwiseFloats;
 use crate::kernels::dynamic_range::quantize_as_tflite;
@@ -58,13 +57,12 @@ pub(crate) fn lower(
         }
         (Element::Float32, Element::Int8, Element::Float32) => {
             let weights = ByteWeights::new(operands, output_channels, 3)?;
-            let kernel = DynamicRangeDepthwiseConvolution {
-                weights: weights.centred(operands)?,
-                scales: weights.scales,
-                bias: float_bias(operands, output_channels)?,
-                range: options.activation.range(),
-                geometry,
-            };
+            let centred = weights.centred(operands)?;
+            let constants = (weights.scales, float_bias(operands, output_channels)?);
+            let range = options.activation.range();
+            let convolution =
+                DepthwiseToFloats::new(operands.isa, geometry, centred, constants, range);
+            let kernel = DynamicRangeDepthwiseConvolution { convolution, batch };
             Ok(Lowered::step(shape, kernel, vec![image]))
         }
         (Element::Int8 | Element::UInt8, _, _)
@@ -162,25 +160,23 @@ impl Kernel for QuantizedDepthwiseConvolution {
 /// range.
 #[derive(Debug)]
 struct DynamicRangeDepthwiseConvolution {
-    /// Tap by tap.
-    weights: Vec<i16>,
-    scales: Vec<f32>,
-    bias: Vec<f32>,
-    range: (f32, f32),
-    geometry: DepthwiseGeometry,
+    convolution: DepthwiseToFloats,
+    batch: usize,
 }
 
 impl Kernel for DynamicRangeDepthwiseConvolution {
     fn scratch(&self) -> ScratchSizes {
+        let image = self.convolution.geometry().image_elements();
         ScratchSizes {
-            bytes: self.geometry.image_elements(),
-            int32: self.geometry.output_channels(),
+            bytes: image + self.convolution.scratch_bytes(),
+            int32: self.convolution.scratch_int32(),
             ..ScratchSizes::default()
         }
     }
 
     fn multiply_adds(&self) -> u64 {
-        self.geometry.multiply_adds()
+        let batch = u64::try_from(self.batch).unwrap_or(u64::MAX);
+        self.convolution.geometry().multiply_adds().saturating_mul(batch)
     }
 
     fn run(
@@ -190,31 +186,15 @@ impl Kernel for DynamicRangeDepthwiseConvolution {
         scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
         let (input, output) = (inputs.float32(0)?, output.float32()?);
-        let channels = self.geometry.output_channels();
-        let multiplier = self.geometry.multiplier;
-        let one = DepthwiseGeometry { batch: 1, ..self.geometry };
-        let bytes = &mut scratch.bytes[..self.geometry.image_elements()];
-        let sums = &mut scratch.int32[..channels];
-        let results = one.result_elements();
-        let images = input.chunks_exact(self.geometry.image_elements());
-        for (image, output) in images.zip(output.chunks_exact_mut(results)) {
+        let geometry = self.convolution.geometry();
+        let image_elements = geometry.image_elements();
+        let (bytes, laid_out) = scratch.bytes.split_at_mut(image_elements);
+        let images = input.chunks_exact(image_elements);
+        for (image, output) in images.zip(output.chunks_exact_mut(geometry.result_elements())) {
             let (scale, zero_point) = quantize_as_tflite(image, bytes);
-            let zero_point = zero_point as i16;
-            one.for_each_pixel(bytes, &self.weights, |tap| match tap {
-                Tap::Start => sums.fill(0),
-                Tap::Add { values, weights } => {
-                    let centre = |value: u8| i16::from(value) - zero_point;
-                    add_products(sums, values, centre, weights, multiplier);
-                }
-                Tap::Finish { pixel } => {
-                    let results = &mut output[pixel * channels..][..channels];
-                    for (channel, (result, &sum)) in results.iter_mut().zip(&*sums).enumerate() {
-                        let value =
-                            sum as f32 * (scale * self.scales[channel]) + self.bias[channel];
-                        *result = clamp(value, self.range);
-                    }
-                }
-            });
+            // A zero point of bytes is a byte.
+            let input = (scale, zero_point as u8);
+            self.convolution.run(bytes, input, output, laid_out, &mut scratch.int32);
         }
         Ok(())
     }

@@ -9,12 +9,12 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{DepthwiseConstants, DepthwiseGeometry};
+use super::{DepthwiseConstants, DepthwiseGeometry, FloatEnd};
 use crate::kernels::requantize::OutputRange;
 use crate::ops::window::Axis;
 use crate::simd::x86_64::{
-    Avx2, PairLine, load_f32x8, load_i32x8, load_pairs, load_u8x16, load_u8x32, store_u8x16,
-    store_u8x32,
+    Avx2, PairLine, load_f32x8, load_i32x8, load_pairs, load_u8x16, load_u8x32, store_f32x8,
+    store_f32x8_part, store_u8x16, store_u8x32,
 };
 
 /// Channels of one block.
@@ -98,6 +98,8 @@ struct Block {
     /// For each phase, for each pair of rows, for each column of the window.
     lines: [Vec<PairLine>; 2],
     bias: [[i32; 8]; 2],
+    /// The sum of all weights of a channel.
+    weight_sums: [[i32; 8]; 2],
     scales: [[f32; 8]; 2],
 }
 
@@ -117,23 +119,26 @@ impl Weights {
                 let mut block = Block {
                     lines: [lines.clone(), lines],
                     bias: [[0; 8]; 2],
+                    weight_sums: [[0; 8]; 2],
                     scales: [[0.0; 8]; 2],
                 };
                 for lane in 0..LANES.min(channels - first) {
                     // Channels 0 to 3 and 8 to 11 make the first half.
                     let (half, place) = (lane / 4 % 2, lane / 8 * 4 + lane % 4);
                     let channel = first + lane;
-                    let mut bias = constants.bias[channel];
+                    let mut sum = 0i32;
                     for tap in 0..rows * columns {
                         let weight = constants.weights[tap * channels + channel];
-                        bias = bias.wrapping_sub(i32::from(weight) * i32::from(zero_point));
+                        sum += i32::from(weight);
                         for phase in 0..pairs.phases {
                             let row = phase + tap / columns;
                             let line = (phase * pairs.count + row / 2) * columns + tap % columns;
                             block.lines[half][line].0[place * 2 + row % 2] = weight;
                         }
                     }
-                    block.bias[half][place] = bias;
+                    let excess = sum.wrapping_mul(i32::from(zero_point));
+                    block.bias[half][place] = constants.bias[channel].wrapping_sub(excess);
+                    block.weight_sums[half][place] = sum;
                     block.scales[half][place] = constants.scales[channel];
                 }
                 block
@@ -154,17 +159,39 @@ impl Weights {
         let images = input.chunks_exact(geometry.image_elements().max(1));
         let results = output.chunks_exact_mut(geometry.result_elements().max(1));
         for (image, result) in images.zip(results) {
+            let mut end = End::Bytes { output: &self.output, result };
             // SAFETY: the token exists only on processors that have the function's features.
-            unsafe { convolve(self, geometry, zero_point, image, result, scratch) }
+            unsafe { convolve(self, geometry, zero_point, image, &mut end, scratch) }
         }
     }
+
+    /// Convolves one image of the given scale and zero point, for weights that were packed with a
+    /// zero point and bias of zero.
+    pub(super) fn run_to_floats(
+        &self,
+        _token: Avx2,
+        geometry: &DepthwiseGeometry,
+        (scale, zero_point): (f32, u8),
+        image: &[u8],
+        (end, result): (&FloatEnd, &mut [f32]),
+        scratch: &mut [u8],
+    ) {
+        let mut end = End::Floats { end, scale, result };
+        // SAFETY: the token exists only on processors that have the function's features.
+        unsafe { convolve(self, geometry, zero_point, image, &mut end, scratch) }
+    }
+}
+
+/// What becomes of sums, and where it goes.
+enum End<'a> {
+    Bytes { output: &'a OutputRange, result: &'a mut [u8] },
+    Floats { end: &'a FloatEnd, scale: f32, result: &'a mut [f32] },
 }
 
 /// What the passes over one image share.
 struct Task<'a> {
     geometry: &'a DepthwiseGeometry,
     pairs: Pairs,
-    output: &'a OutputRange,
     zero_point: u8,
     image: &'a [u8],
     /// Columns of a laid-out pair of rows.
@@ -178,14 +205,13 @@ fn convolve(
     geometry: &DepthwiseGeometry,
     zero_point: u8,
     image: &[u8],
-    result: &mut [u8],
+    end: &mut End<'_>,
     scratch: &mut [u8],
 ) {
     let DepthwiseGeometry { rows, columns, input_channels: channels, .. } = *geometry;
     let task = Task {
         geometry,
         pairs: Pairs::new(&rows),
-        output: &weights.output,
         zero_point,
         image,
         laid_out: laid_out_columns(&columns),
@@ -200,21 +226,21 @@ fn convolve(
             let channel = index * LANES;
             match (columns.stride, results_at_once(&columns)) {
                 (1, 7) => {
-                    convolve_block::<1, 7>(&task, block, channel, band.clone(), laid_out, result)
+                    convolve_block::<1, 7>(&task, block, channel, band.clone(), laid_out, end)
                 }
                 (1, _) => {
-                    convolve_block::<1, 4>(&task, block, channel, band.clone(), laid_out, result)
+                    convolve_block::<1, 4>(&task, block, channel, band.clone(), laid_out, end)
                 }
                 (2, 7) => {
-                    convolve_block::<2, 7>(&task, block, channel, band.clone(), laid_out, result)
+                    convolve_block::<2, 7>(&task, block, channel, band.clone(), laid_out, end)
                 }
                 (2, _) => {
-                    convolve_block::<2, 4>(&task, block, channel, band.clone(), laid_out, result)
+                    convolve_block::<2, 4>(&task, block, channel, band.clone(), laid_out, end)
                 }
                 (_, 7) => {
-                    convolve_block::<0, 7>(&task, block, channel, band.clone(), laid_out, result)
+                    convolve_block::<0, 7>(&task, block, channel, band.clone(), laid_out, end)
                 }
-                _ => convolve_block::<0, 4>(&task, block, channel, band.clone(), laid_out, result),
+                _ => convolve_block::<0, 4>(&task, block, channel, band.clone(), laid_out, end),
             }
         }
     }
@@ -229,18 +255,18 @@ fn convolve_block<const STRIDE: usize, const RESULTS: usize>(
     channel: usize,
     band: Range<usize>,
     laid_out: &mut [[u8; 32]],
-    result: &mut [u8],
+    end: &mut End<'_>,
 ) {
     let Task { geometry, pairs, .. } = *task;
-    let (channels, columns) = (geometry.input_channels, geometry.columns);
-    let width = LANES.min(channels - channel);
-    let (_, largest, zero_point) = task.output.parts();
-    let largest = _mm256_set1_ps(largest);
-    // Both are bytes.
-    let zero_point = _mm256_set1_epi16(zero_point as i16);
-    let least = _mm_set1_epi8(task.output.least_byte().cast_signed());
-    let scales = [load_f32x8(&block.scales[0]), load_f32x8(&block.scales[1])];
-    let bias = [load_i32x8(&block.bias[0]), load_i32x8(&block.bias[1])];
+    let columns = geometry.columns;
+    let mut bias = [load_i32x8(&block.bias[0]), load_i32x8(&block.bias[1])];
+    if let End::Floats { .. } = end {
+        let zero_point = _mm256_set1_epi32(i32::from(task.zero_point));
+        for (bias, sums) in bias.iter_mut().zip(&block.weight_sums) {
+            let excess = _mm256_mullo_epi32(zero_point, load_i32x8(sums));
+            *bias = _mm256_sub_epi32(*bias, excess);
+        }
+    }
     let taps = pairs.count * columns.window;
     let mut next = 0;
     for row in band {
@@ -251,36 +277,111 @@ fn convolve_block<const STRIDE: usize, const RESULTS: usize>(
         }
         next = first_pair + pairs.count;
         let slot = first_pair % pairs.count;
-        let target = &mut result[row * columns.output * channels..][..columns.output * channels];
         for first in (0..columns.output).step_by(RESULTS) {
-            let mut results = [[_mm256_setzero_si256(); RESULTS]; 2];
+            let mut sums = [[_mm256_setzero_si256(); RESULTS]; 2];
             for half in 0..2 {
                 let weights = &block.lines[half][phase * taps..][..taps];
                 let place = (slot, half, first);
-                let sums =
+                sums[half] =
                     sum_windows::<STRIDE, RESULTS>(task, weights, bias[half], laid_out, place);
-                for (result, sum) in results[half].iter_mut().zip(sums) {
-                    let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scales[half]);
-                    *result = _mm256_cvtps_epi32(_mm256_min_ps(scaled, largest));
+            }
+            let count = RESULTS.min(columns.output - first);
+            let pixel = row * columns.output + first;
+            match end {
+                End::Bytes { output, result } => {
+                    finish_bytes(sums, block, output, geometry, (pixel, count, channel), result);
+                }
+                End::Floats { end, scale, result } => {
+                    finish_floats(sums, *scale, end, geometry, (pixel, count, channel), result);
                 }
             }
-            for offset in 0..RESULTS.min(columns.output - first) {
-                let words = _mm256_packs_epi32(results[0][offset], results[1][offset]);
-                let words = _mm256_adds_epi16(words, zero_point);
-                let bytes = _mm_packus_epi16(
-                    _mm256_castsi256_si128(words),
-                    _mm256_extracti128_si256::<1>(words),
-                );
-                let bytes = _mm_max_epu8(bytes, least);
-                let target = &mut target[(first + offset) * channels + channel..];
-                match target.first_chunk_mut::<LANES>() {
-                    Some(target) if width == LANES => store_u8x16(target, bytes),
-                    _ => {
-                        let mut whole = [0; LANES];
-                        store_u8x16(&mut whole, bytes);
-                        target[..width].copy_from_slice(&whole[..width]);
-                    }
-                }
+        }
+    }
+}
+
+/// Requantises the sums of `count` results from a pixel and channel on.
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+fn finish_bytes<const RESULTS: usize>(
+    [low, high]: [[__m256i; RESULTS]; 2],
+    block: &Block,
+    output: &OutputRange,
+    geometry: &DepthwiseGeometry,
+    (pixel, count, channel): (usize, usize, usize),
+    result: &mut [u8],
+) {
+    let channels = geometry.input_channels;
+    let width = LANES.min(channels - channel);
+    let (_, largest, zero_point) = output.parts();
+    let largest = _mm256_set1_ps(largest);
+    // Both are bytes.
+    let zero_point = _mm256_set1_epi16(zero_point as i16);
+    let least = _mm_set1_epi8(output.least_byte().cast_signed());
+    let scales = [load_f32x8(&block.scales[0]), load_f32x8(&block.scales[1])];
+    let mut halves = [low, high];
+    for (sums, scales) in halves.iter_mut().zip(scales) {
+        for sum in sums {
+            let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(*sum), scales);
+            *sum = _mm256_cvtps_epi32(_mm256_min_ps(scaled, largest));
+        }
+    }
+    for offset in 0..count {
+        let words = _mm256_packs_epi32(halves[0][offset], halves[1][offset]);
+        let words = _mm256_adds_epi16(words, zero_point);
+        let bytes =
+            _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+        let bytes = _mm_max_epu8(bytes, least);
+        let target = &mut result[(pixel + offset) * channels + channel..];
+        match target.first_chunk_mut::<LANES>() {
+            Some(target) if width == LANES => store_u8x16(target, bytes),
+            _ => {
+                let mut whole = [0; LANES];
+                store_u8x16(&mut whole, bytes);
+                target[..width].copy_from_slice(&whole[..width]);
+            }
+        }
+    }
+}
+
+/// Scales the sums of `count` results from a pixel and channel on to floats.
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+fn finish_floats<const RESULTS: usize>(
+    [low, high]: [[__m256i; RESULTS]; 2],
+    scale: f32,
+    end: &FloatEnd,
+    geometry: &DepthwiseGeometry,
+    (pixel, count, channel): (usize, usize, usize),
+    result: &mut [f32],
+) {
+    let channels = geometry.input_channels;
+    let (least, largest) = (_mm256_set1_ps(end.range.0), _mm256_set1_ps(end.range.1));
+    let scale = _mm256_set1_ps(scale);
+    for offset in 0..count {
+        // The halves are dealt four channels at a time.
+        let sums = [
+            _mm256_permute2x128_si256::<0x20>(low[offset], high[offset]),
+            _mm256_permute2x128_si256::<0x31>(low[offset], high[offset]),
+        ];
+        for (part, sum) in sums.into_iter().enumerate() {
+            let first = channel + part * 8;
+            let width = channels.saturating_sub(first).min(8);
+            let (Some(scales), Some(bias)) =
+                (end.scales[first..].first_chunk(), end.bias[first..].first_chunk())
+            else {
+                return;
+            };
+            let factor = _mm256_mul_ps(scale, load_f32x8(scales));
+            let value = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), factor);
+            let value = _mm256_add_ps(value, load_f32x8(bias));
+            let value = _mm256_min_ps(_mm256_max_ps(value, least), largest);
+            if width == 0 {
+                continue;
+            }
+            let target = &mut result[(pixel + offset) * channels + first..];
+            match target.first_chunk_mut() {
+                Some(target) if width == 8 => store_f32x8(target, value),
+                _ => store_f32x8_part(&mut target[..width], value),
             }
         }
     }

@@ -49,7 +49,7 @@ impl Weights {
 }
 
 /// Adds the product of each centred value with its weights to the sums.
-pub(crate) fn add_products(
+pub(super) fn add_products(
     sums: &mut [i32],
     values: &[u8],
     centre: impl Fn(u8) -> i16,
