@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use image_embedder_backend::{Backend, BackendError, CompileOptions, Model, ModelData};
+use image_embedder_backend::{Arithmetic, Backend, BackendError, CompileOptions, Model, ModelData};
 
 use crate::graph::Graph;
 use crate::model::NativeModel;
@@ -67,6 +67,14 @@ impl Backend for NativeBackend {
 
     fn check(&self) -> Result<(), BackendError> {
         self.isa().map(|_| ())
+    }
+
+    fn arithmetic(&self) -> Arithmetic {
+        let own = match self.numeric_mode {
+            NumericMode::Strict => Arithmetic::own(NAME),
+            NumericMode::Fast => Arithmetic::own(format!("{NAME} fast")),
+        };
+        own.with_integers(Arithmetic::XNNPACK_INTEGERS)
     }
 
     fn compile(

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use image_embedder_backend::{
-    BackendError, Session, TensorSpec, TensorView, TensorViewMut, check_inputs, check_outputs, f16,
-    resized_shapes,
+    BackendError, Cancellation, CancellationFlag, Session, TensorSpec, TensorView, TensorViewMut,
+    check_inputs, check_outputs, f16, resized_shapes,
 };
 
 use crate::NAME;
@@ -27,6 +27,7 @@ pub(crate) struct NativeSession {
     /// For each thread.
     scratch: Vec<Mutex<Scratch>>,
     pool: Arc<Pool>,
+    cancellation: CancellationFlag,
 }
 
 impl NativeSession {
@@ -47,7 +48,20 @@ impl NativeSession {
             scratch: scratch.collect(),
             plan,
             pool,
+            cancellation: CancellationFlag::default(),
         }
+    }
+
+    /// Runs all steps on the inputs that are there, unless the run is cancelled between two of them.
+    fn run_steps(&mut self) -> Result<(), BackendError> {
+        let run = self.pool.begin();
+        for step in &self.plan.steps {
+            if self.cancellation.is_cancelled() {
+                break;
+            }
+            run_step(step, &mut self.slots, &self.scratch, &run)?;
+        }
+        Ok(())
     }
 
     fn fill(&mut self, index: usize, view: &TensorView<'_>) -> Result<(), BackendError> {
@@ -200,7 +214,9 @@ impl Session for NativeSession {
             misfit @ BackendError::ShapeMismatch { .. } => cannot_run(&misfit),
             error => error,
         })?;
-        *self = Self::new(self.graph.clone(), Arc::new(plan), self.target, self.pool.clone());
+        let cancellation = self.cancellation.clone();
+        let session = Self::new(self.graph.clone(), Arc::new(plan), self.target, self.pool.clone());
+        *self = Self { cancellation, ..session };
         Ok(())
     }
 
@@ -217,14 +233,19 @@ impl Session for NativeSession {
         for (index, view) in inputs.iter().enumerate() {
             self.fill(index, view)?;
         }
-        let run = self.pool.begin();
-        for step in &self.plan.steps {
-            run_step(step, &mut self.slots, &self.scratch, &run)?;
+        self.cancellation.start();
+        let outcome = self.run_steps();
+        if self.cancellation.finish() {
+            return Err(BackendError::Cancelled { backend: NAME.to_owned() });
         }
-        drop(run);
+        outcome?;
         for (index, view) in outputs.iter_mut().enumerate() {
             self.read(index, view)?;
         }
         Ok(())
+    }
+
+    fn cancellation(&self) -> Option<Cancellation> {
+        Some(self.cancellation.cancellation())
     }
 }

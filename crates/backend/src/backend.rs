@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use crate::{BackendError, CompileOptions, Model, ModelData};
+use crate::{Arithmetic, BackendError, CompileOptions, Model, ModelData};
 
 /// An inference runtime that compiles model bytes into a [`Model`].
 pub trait Backend: Debug + Send + Sync {
@@ -17,6 +17,14 @@ pub trait Backend: Debug + Send + Sync {
     /// [`BackendError::Unavailable`] with the reason and, where a library is missing, every place
     /// that was searched.
     fn check(&self) -> Result<(), BackendError>;
+
+    /// The arithmetic of the models that the backend has compiled; unless it says otherwise, its
+    /// own, by its name.
+    ///
+    /// Whatever an option changes about results shows here.
+    fn arithmetic(&self) -> Arithmetic {
+        Arithmetic::own(self.name())
+    }
 
     /// Compiles a TensorFlow Lite model.
     ///

@@ -71,6 +71,11 @@ pub enum BackendError {
         /// The shape given.
         found: Vec<usize>,
     },
+    /// The run was stopped by a [`Cancellation`](crate::Cancellation).
+    Cancelled {
+        /// The backend's name.
+        backend: String,
+    },
     /// The runtime behind the backend failed.
     Runtime {
         /// The backend's name.
@@ -105,6 +110,7 @@ impl fmt::Display for BackendError {
             Self::ShapeMismatch { tensor, expected, found } => {
                 write!(f, "tensor {tensor}: expected shape {expected}, found {found:?}")
             }
+            Self::Cancelled { backend } => write!(f, "backend {backend}: the run was cancelled"),
             Self::Runtime { backend, message } => write!(f, "backend {backend}: {message}"),
         }
     }

@@ -15,10 +15,13 @@
 //! The crate knows tensors and nothing of images, files or the network.
 #![forbid(unsafe_code)]
 
+mod arithmetic;
 mod backend;
+mod cancellation;
 mod check;
 mod dtype;
 mod error;
+mod library_places;
 mod model;
 mod model_data;
 mod options;
@@ -26,11 +29,14 @@ mod quantization;
 mod session;
 mod tensor;
 
+pub use arithmetic::Arithmetic;
 pub use backend::Backend;
+pub use cancellation::{Cancellation, CancellationFlag};
 pub use check::{check_count, check_inputs, check_outputs, resized_shapes};
 pub use dtype::DType;
 pub use error::BackendError;
 pub use half::f16;
+pub use library_places::library_places;
 pub use model::Model;
 pub use model_data::ModelData;
 pub use options::CompileOptions;

@@ -1,6 +1,6 @@
 //! The third stage: the state of one inference at a time.
 
-use crate::{BackendError, TensorSpec, TensorView, TensorViewMut};
+use crate::{BackendError, Cancellation, TensorSpec, TensorView, TensorViewMut};
 
 /// The mutable state of one inference at a time; one per thread.
 pub trait Session: Send {
@@ -26,6 +26,7 @@ pub trait Session: Send {
     ///
     /// - [`BackendError::TensorCount`], [`BackendError::DTypeMismatch`] or
     ///   [`BackendError::ByteSizeMismatch`] if a view does not fit its tensor.
+    /// - [`BackendError::Cancelled`] if a [`cancellation`](Self::cancellation) stopped it.
     /// - [`BackendError::Runtime`] if the runtime fails.
     ///
     /// After an error the session still works; the content of `outputs` is unspecified.
@@ -34,4 +35,9 @@ pub trait Session: Send {
         inputs: &[TensorView<'_>],
         outputs: &mut [TensorViewMut<'_>],
     ) -> Result<(), BackendError>;
+
+    /// A handle by which another thread stops this session's runs; `None` if the backend cannot.
+    fn cancellation(&self) -> Option<Cancellation> {
+        None
+    }
 }

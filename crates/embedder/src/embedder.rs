@@ -113,7 +113,7 @@ impl ImageEmbedder {
             fingerprint(&bytes, &read_model(&bytes)?, &input.spec, &outputs, &options)?;
 
         let pool = Pool::new(model);
-        pool.put_back(Worker::new(session)?);
+        pool.put_back(pool.worker(session)?);
         Ok(Self { input, outputs, metadata, options, fingerprint, pool })
     }
 
@@ -140,6 +140,7 @@ impl ImageEmbedder {
     /// - [`ErrorKind::Unsupported`] if the preprocessing mode lacks the frame's orientation, or an
     ///   output grows with the region and the mode is not that of the Task Library.
     /// - [`ErrorKind::Resource`] if there is not enough memory.
+    /// - [`ErrorKind::Cancelled`] if another thread called [`cancel`](Self::cancel).
     /// - [`ErrorKind::Backend`] if the backend fails.
     pub fn embed_region(
         &self,
@@ -215,6 +216,16 @@ impl ImageEmbedder {
         })
     }
 
+    /// Makes the inferences that other threads are running fail with [`ErrorKind::Cancelled`],
+    /// without waiting for that.
+    ///
+    /// Calls that begin later are not affected, nor are those of a backend that cannot be
+    /// stopped. How soon a call returns depends on the backend: between two operators, or at the
+    /// end of the inference.
+    pub fn cancel(&self) {
+        self.pool.cancel();
+    }
+
     /// What decides about the numbers of feature vectors, the frame aside. Two embedders with
     /// equal fingerprints give the same vectors for the same region of the same pixels.
     ///
@@ -226,10 +237,10 @@ impl ImageEmbedder {
     ///   the options;
     /// - the postprocessing: L2 normalisation, [`QuantizeMode`](crate::embedding::QuantizeMode),
     ///   and the number of elements of each output;
-    /// - the arithmetic of the inference. Models that compute with integers alone, quantising and
-    ///   dequantising aside, give the same bits on the backends `native` and `tflite` (with
-    ///   XNNPACK, its default), which share a fingerprint. Otherwise each backend, by name, has
-    ///   its own.
+    /// - the [`Arithmetic`](crate::backend::Arithmetic) of the backend. Models that compute with
+    ///   integers alone, quantising and dequantising aside, give the same bits on the backends
+    ///   `native` and, on x86-64 with XNNPACK (its default), `tflite`, which share a fingerprint.
+    ///   Otherwise each backend has its own, and so has each of its options that changes numbers.
     ///
     /// The number of threads, the instruction set, decoding, orientation and region are not part
     /// of it. Floats of one backend may differ in their last bits between instruction sets.

@@ -26,6 +26,8 @@ pub enum ErrorKind {
     Resource,
     /// The runtime behind the backend is missing or failed.
     Backend,
+    /// The call was stopped with [`ImageEmbedder::cancel`](crate::ImageEmbedder::cancel).
+    Cancelled,
     /// A mistake in this library or in a backend.
     Bug,
 }
@@ -38,6 +40,7 @@ impl fmt::Display for ErrorKind {
             Self::Unsupported => "unsupported",
             Self::Resource => "resource",
             Self::Backend => "backend",
+            Self::Cancelled => "cancelled",
             Self::Bug => "bug",
         })
     }
@@ -146,6 +149,10 @@ impl Error {
 
     pub(crate) fn run(error: BackendError) -> Self {
         let kind = match error {
+            // The original has the code of cancelled calls for them, and no number.
+            BackendError::Cancelled { .. } => {
+                return Self::because(ErrorKind::Cancelled, "the inference was cancelled", error);
+            }
             BackendError::Runtime { .. } | BackendError::Unavailable { .. } => ErrorKind::Backend,
             _ => ErrorKind::Bug,
         };

@@ -9,9 +9,6 @@ use sha2::{Digest, Sha256};
 
 use crate::{Error, ImageEmbedderOptions, InputSpec, OutputSpec};
 
-/// Backends that compute quantised models with the same integers, those of XNNPACK.
-const SAME_INTEGERS: [&str; 2] = ["native", "tflite"];
-
 /// The fingerprint of everything that decides about the numbers of a feature vector.
 ///
 /// It is the first half of the SHA-256 of a text with one fact a line. A change to what a mode
@@ -48,7 +45,9 @@ pub(crate) fn fingerprint(
     for output in outputs {
         line("dimension", &output.dimension.to_string());
     }
-    line("arithmetic", arithmetic(model, options.backend.name()));
+    let arithmetic = options.backend.arithmetic();
+    let arithmetic = if is_quantized(model) { arithmetic.integer } else { arithmetic.float };
+    line("arithmetic", &arithmetic);
 
     let mut half = [0; 16];
     for (byte, digest) in half.iter_mut().zip(Sha256::digest(text)) {
@@ -99,12 +98,6 @@ fn hexadecimal(bytes: &[u8]) -> String {
 /// The bits of numbers, with one zero.
 fn bits<'a>(numbers: impl Iterator<Item = &'a f32>) -> Vec<u8> {
     numbers.flat_map(|number| (number + 0.0).to_bits().to_be_bytes()).collect()
-}
-
-/// The rounding of the inference: that of quantised arithmetic, which several backends share, or
-/// the backend's own.
-fn arithmetic<'a>(model: &Model<'_>, backend: &'a str) -> &'a str {
-    if SAME_INTEGERS.contains(&backend) && is_quantized(model) { "quantised" } else { backend }
 }
 
 /// Whether all operators but those that quantise and dequantise compute with integers.

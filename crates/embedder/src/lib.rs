@@ -77,6 +77,7 @@
 //! | `ImageEmbedder::CreateFromOptions` | [`ImageEmbedder::from_file`], [`ImageEmbedder::from_bytes`] |
 //! | `Embed(frame)`, `Embed(frame, roi)` | [`ImageEmbedder::embed`], [`ImageEmbedder::embed_region`] |
 //! | `CosineSimilarity` | [`cosine_similarity`], or [`EmbeddingResult::cosine_similarity`], which checks fingerprints |
+//! | `Cancel` | [`ImageEmbedder::cancel`], for all threads |
 //! | `GetEmbeddingByIndex` | [`EmbeddingResult::embedding`], `None` if there is none |
 //! | `GetEmbeddingDimension`, -1 if there is none | [`ImageEmbedder::embedding_dimension`], `None` |
 //! | `GetNumberOfOutputLayers` | [`ImageEmbedder::number_of_outputs`] |

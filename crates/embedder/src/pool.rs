@@ -1,9 +1,9 @@
 //! Sessions for any number of threads.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use image_embedder_backend::{Model, Session, TensorSpec};
+use image_embedder_backend::{Cancellation, Model, Session, TensorSpec};
 use image_embedder_frame::FrameBuffer;
 use image_embedder_metadata::ImageSize;
 use image_embedder_preprocess::{FrameGeometry, Plan, PreprocessOptions};
@@ -19,11 +19,15 @@ use crate::{Error, ErrorKind};
 pub(crate) struct Pool {
     model: Arc<dyn Model>,
     idle: Mutex<Vec<Worker>>,
+    /// How every worker that there is can be stopped; it does nothing to one that is idle.
+    cancellations: Mutex<Vec<Weak<Cancellation>>>,
 }
 
 /// A session with everything that a call needs.
 pub(crate) struct Worker {
     session: Box<dyn Session>,
+    /// Whether the pool can still stop the session is whether this is alive.
+    cancellation: Option<Arc<Cancellation>>,
     /// The preparation for the last frame; most often the next one is of the same kind.
     plan: Option<Plan>,
     input: TensorBuffer,
@@ -32,7 +36,26 @@ pub(crate) struct Worker {
 
 impl Pool {
     pub(crate) fn new(model: Arc<dyn Model>) -> Self {
-        Self { model, idle: Mutex::new(Vec::new()) }
+        Self { model, idle: Mutex::new(Vec::new()), cancellations: Mutex::new(Vec::new()) }
+    }
+
+    /// A worker for a session of the model.
+    pub(crate) fn worker(&self, session: Box<dyn Session>) -> Result<Worker, Error> {
+        let worker = Worker::new(session)?;
+        if let Some(cancellation) = &worker.cancellation {
+            let mut all = self.cancellations.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|other| other.strong_count() > 0);
+            all.push(Arc::downgrade(cancellation));
+        }
+        Ok(worker)
+    }
+
+    /// Stops what is running.
+    pub(crate) fn cancel(&self) {
+        let all = self.cancellations.lock().unwrap_or_else(PoisonError::into_inner);
+        for cancellation in all.iter().filter_map(Weak::upgrade) {
+            cancellation.cancel();
+        }
     }
 
     /// A worker, if possible one that is prepared for such frames.
@@ -47,7 +70,7 @@ impl Pool {
         drop(idle);
         match worker {
             Some(worker) => Ok(worker),
-            None => Worker::new(self.model.session().map_err(Error::session)?),
+            None => self.worker(self.model.session().map_err(Error::session)?),
         }
     }
 
@@ -57,10 +80,11 @@ impl Pool {
 }
 
 impl Worker {
-    pub(crate) fn new(session: Box<dyn Session>) -> Result<Self, Error> {
+    fn new(session: Box<dyn Session>) -> Result<Self, Error> {
         let input = TensorBuffer::new(input_of(session.as_ref())?)?;
         let outputs = outputs_of(session.as_ref())?;
-        Ok(Self { session, plan: None, input, outputs })
+        let cancellation = session.cancellation().map(Arc::new);
+        Ok(Self { session, cancellation, plan: None, input, outputs })
     }
 
     /// Embeds a region; the results are in [`outputs`](Self::outputs).

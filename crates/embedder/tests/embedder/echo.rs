@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use image_embedder::backend::{
-    Backend, BackendError, CompileOptions, DType, Dimension, Model, ModelData, Quantization,
-    Session, TensorSpec, TensorView, TensorViewMut, f16,
+    Backend, BackendError, Cancellation, CancellationFlag, CompileOptions, DType, Dimension, Model,
+    ModelData, Quantization, Session, TensorSpec, TensorView, TensorViewMut, f16,
 };
 use image_embedder_schema::tflite::{Tensor, TensorType, read_model};
 
@@ -23,6 +23,10 @@ pub(crate) struct State {
     pub(crate) fails: AtomicBool,
     /// Whether the next run panics.
     pub(crate) panics: AtomicBool,
+    /// Whether runs go on until they are cancelled.
+    pub(crate) waits: AtomicBool,
+    /// Runs that are waiting for that.
+    pub(crate) waiting: AtomicUsize,
     /// Whether resizing fails.
     pub(crate) is_rigid: AtomicBool,
     /// Whether outputs of four dimensions take the height and width of the input.
@@ -42,6 +46,7 @@ struct EchoSession {
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
     state: Arc<State>,
+    cancellation: CancellationFlag,
 }
 
 impl Backend for Echo {
@@ -109,6 +114,7 @@ impl Model for EchoModel {
             inputs: self.inputs.clone(),
             outputs: self.outputs.clone(),
             state: Arc::clone(&self.state),
+            cancellation: CancellationFlag::default(),
         }))
     }
 }
@@ -157,6 +163,15 @@ impl Session for EchoSession {
             return Err(failure("told to fail"));
         }
         assert!(!self.state.panics.swap(false, Ordering::SeqCst), "told to panic");
+        if self.state.waits.load(Ordering::SeqCst) {
+            self.cancellation.start();
+            self.state.waiting.fetch_add(1, Ordering::SeqCst);
+            while !self.cancellation.is_cancelled() {
+                std::thread::yield_now();
+            }
+            self.cancellation.finish();
+            return Err(BackendError::Cancelled { backend: "echo".to_owned() });
+        }
         let values: Vec<f32> = match inputs[0] {
             TensorView::Float32(elements) => elements.to_vec(),
             TensorView::Float16(elements) => elements.iter().map(|value| value.to_f32()).collect(),
@@ -178,6 +193,10 @@ impl Session for EchoSession {
             }
         }
         Ok(())
+    }
+
+    fn cancellation(&self) -> Option<Cancellation> {
+        Some(self.cancellation.cancellation())
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use image_embedder::backend::{Backend, BackendError, CompileOptions, Model, ModelData};
+use image_embedder::backend::{
+    Arithmetic, Backend, BackendError, CompileOptions, Model, ModelData,
+};
 use image_embedder::embedding::{EmbeddingError, Fingerprint, QuantizeMode};
 use image_embedder::frame::FrameBuffer;
 use image_embedder::metadata::NormalizationOptions;
@@ -27,6 +29,14 @@ impl Backend for Named {
 
     fn check(&self) -> Result<(), BackendError> {
         Ok(())
+    }
+
+    fn arithmetic(&self) -> Arithmetic {
+        let own = Arithmetic::own(self.0);
+        match self.0 {
+            "native" | "tflite" => own.with_integers(Arithmetic::XNNPACK_INTEGERS),
+            _ => own,
+        }
     }
 
     fn compile(

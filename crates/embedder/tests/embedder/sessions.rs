@@ -63,6 +63,36 @@ fn after_a_failure_the_next_call_works() {
 }
 
 #[test]
+fn calls_of_other_threads_are_stopped() {
+    let (embedder, echo) = embedder();
+    let pixels: Vec<u8> = (0..192).collect();
+    let frame = FrameBuffer::from_rgb(&pixels, 8, 8).unwrap();
+    let good = embedder.embed(&frame).unwrap();
+    embedder.cancel();
+    assert_eq!(embedder.embed(&frame).unwrap(), good);
+
+    echo.state.waits.store(true, Ordering::SeqCst);
+    let errors: Vec<Error> = thread::scope(|scope| {
+        let calls: Vec<_> =
+            (0..3).map(|_| scope.spawn(|| embedder.embed(&frame).unwrap_err())).collect();
+        while echo.state.waiting.load(Ordering::SeqCst) < 3 {
+            thread::yield_now();
+        }
+        embedder.cancel();
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    });
+    assert_eq!(errors.len(), 3);
+    for error in errors {
+        assert_eq!(error.task_library_status(), None);
+        let (kind, message) = explain(&error);
+        assert_eq!(kind, ErrorKind::Cancelled);
+        assert!(message.starts_with("the inference was cancelled: backend echo"), "{message}");
+    }
+    echo.state.waits.store(false, Ordering::SeqCst);
+    assert_eq!(embedder.embed(&frame).unwrap(), good);
+}
+
+#[test]
 fn after_a_panic_the_next_call_works() {
     let (embedder, echo) = embedder();
     let pixels: Vec<u8> = (0..192).collect();
