@@ -7,7 +7,7 @@ use image_embedder_backend_conformance::{Elements, Tensor, Tolerance, cases, com
 use image_embedder_backend_native::NativeBackend;
 use image_embedder_backend_tflite::{TfliteBackend, TfliteOptions};
 use image_embedder_backend_tract::TractBackend;
-use image_embedder_test_support::{model, tflite_library::tflite_library};
+use image_embedder_test_support::{model, tflite_library};
 
 fn tflite() -> TfliteBackend {
     let mut options = TfliteOptions::default();

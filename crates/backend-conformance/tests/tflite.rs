@@ -10,7 +10,7 @@ use image_embedder_backend_conformance::golden::FOLDER;
 use image_embedder_backend_conformance::{FROZEN_SEED, Golden, Tolerance, cases, run};
 use image_embedder_backend_native::NativeBackend;
 use image_embedder_backend_tflite::{TfliteBackend, TfliteOptions};
-use image_embedder_test_support::{fixture, tflite_library::tflite_library};
+use image_embedder_test_support::{fixture, tflite_library};
 
 fn tflite() -> TfliteBackend {
     let mut options = TfliteOptions::default();

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use image_embedder_backend::{
-    Backend, BackendError, CompileOptions, Model, ModelData, Session, TensorSpec,
+    Arithmetic, Backend, BackendError, CompileOptions, Model, ModelData, Session, TensorSpec,
 };
 
 use crate::NAME;
-use crate::interpreter::{Interpreter, InterpreterSettings, LoadedModel, Side};
+use crate::delegate::DelegateLibrary;
+use crate::fallback::Fallback;
+use crate::interpreter::{Interpreter, InterpreterSettings, Side};
 use crate::library::TfliteLibrary;
+use crate::loaded_model::LoadedModel;
 use crate::options::TfliteOptions;
 use crate::session::TfliteSession;
 
@@ -23,12 +26,17 @@ use crate::session::TfliteSession;
 pub struct TfliteBackend {
     options: TfliteOptions,
     library: Mutex<Option<Arc<TfliteLibrary>>>,
+    fallback: Arc<Fallback>,
 }
 
 impl TfliteBackend {
     /// A backend with the given options; does not load the library yet.
     pub fn new(options: TfliteOptions) -> Self {
-        Self { options, library: Mutex::new(None) }
+        let fallback = Arc::new(Fallback::new(
+            options.fallback_on_compilation_error,
+            options.fallback_on_execution_error,
+        ));
+        Self { options, library: Mutex::new(None), fallback }
     }
 
     /// The version of the library, such as `2.17.1`.
@@ -49,6 +57,12 @@ impl TfliteBackend {
         Ok(self.library()?.path().to_owned())
     }
 
+    /// Why a model of this backend last went on without the delegates of the options; `None` if
+    /// that has not happened.
+    pub fn last_fallback(&self) -> Option<BackendError> {
+        self.fallback.last()
+    }
+
     /// Whether models run with an XNNPACK delegate: the options ask for it and the library
     /// exports it.
     ///
@@ -57,6 +71,10 @@ impl TfliteBackend {
     /// [`BackendError::Unavailable`] if the library cannot be loaded.
     pub fn uses_xnnpack(&self) -> Result<bool, BackendError> {
         Ok(self.options.xnnpack && self.library()?.xnnpack.is_some())
+    }
+
+    fn delegates(&self) -> Result<Arc<[DelegateLibrary]>, BackendError> {
+        self.options.delegates.iter().map(DelegateLibrary::open).collect()
     }
 
     fn library(&self) -> Result<Arc<TfliteLibrary>, BackendError> {
@@ -76,7 +94,28 @@ impl Backend for TfliteBackend {
     }
 
     fn check(&self) -> Result<(), BackendError> {
+        self.delegates()?;
         self.library().map(drop)
+    }
+
+    /// With delegates it is the name of their libraries, with their options; where models may go
+    /// on without them, the numbers may be others than the name says.
+    fn arithmetic(&self) -> Arithmetic {
+        let xnnpack = self.uses_xnnpack().unwrap_or(self.options.xnnpack);
+        let mut name = NAME.to_owned();
+        if !xnnpack {
+            name.push_str(" without xnnpack");
+        }
+        for delegate in &self.options.delegates {
+            let file = delegate.library_path.file_name().unwrap_or_default();
+            name = format!("{name} with {:?} {:?}", file, delegate.options);
+        }
+        let own = Arithmetic::own(name);
+        // On other processors XNNPACK rounds otherwise.
+        if xnnpack && self.options.delegates.is_empty() && cfg!(target_arch = "x86_64") {
+            return own.with_integers(Arithmetic::XNNPACK_INTEGERS);
+        }
+        own
     }
 
     fn compile(
@@ -84,11 +123,15 @@ impl Backend for TfliteBackend {
         model: ModelData,
         options: &CompileOptions,
     ) -> Result<Arc<dyn Model>, BackendError> {
-        let settings =
-            InterpreterSettings { num_threads: options.num_threads, xnnpack: self.options.xnnpack };
+        let mut settings = InterpreterSettings {
+            num_threads: options.num_threads,
+            xnnpack: self.options.xnnpack,
+            delegates: self.delegates()?,
+            fallback: Arc::clone(&self.fallback),
+        };
         let loaded = Arc::new(LoadedModel::new(self.library()?, model)?);
         // Operators are looked up by interpreters only, so one is made here for its errors.
-        let first = Interpreter::new(Arc::clone(&loaded), settings, &[])?;
+        let first = Interpreter::new(&loaded, &mut settings, &[])?;
         Ok(Arc::new(TfliteModel {
             inputs: first.specs(Side::Inputs)?,
             outputs: first.specs(Side::Outputs)?,
@@ -121,10 +164,11 @@ impl Model for TfliteModel {
 
     fn session(&self) -> Result<Box<dyn Session>, BackendError> {
         let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut settings = self.settings.clone();
         let interpreter = match first {
             Some(interpreter) => interpreter,
-            None => Interpreter::new(Arc::clone(&self.loaded), self.settings, &[])?,
+            None => Interpreter::new(&self.loaded, &mut settings, &[])?,
         };
-        Ok(Box::new(TfliteSession::new(Arc::clone(&self.loaded), self.settings, interpreter)?))
+        Ok(Box::new(TfliteSession::new(Arc::clone(&self.loaded), settings, interpreter)?))
     }
 }

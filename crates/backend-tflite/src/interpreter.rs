@@ -1,219 +1,44 @@
-//! Safe owners of TensorFlow Lite's models, delegates and interpreters.
+//! Safe owner of an interpreter, with what it refers to.
 
 #![allow(unsafe_code, reason = "foreign functions are called here")]
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, c_int};
 use std::fmt;
 use std::ptr::{self, NonNull};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use image_embedder_backend::{
-    BackendError, DType, Dimension, ModelData, Quantization, TensorSpec, TensorView, TensorViewMut,
+    BackendError, DType, Dimension, Quantization, TensorSpec, TensorView, TensorViewMut,
 };
 
+use crate::cancel::Canceller;
+use crate::delegate::{Delegate, DelegateLibrary};
+use crate::fallback::Fallback;
 use crate::library::TfliteLibrary;
-use crate::model_bytes::ModelBytes;
+use crate::loaded_model::LoadedModel;
+use crate::report::{Report, report};
 use crate::{NAME, diagnostics, sys};
 
 /// The most threads that one interpreter is given; the library starts each of them at once.
 const MAX_THREADS: usize = 256;
 
-/// The bytes at which a TensorFlow Lite file has its identifier, and the identifier.
-const IDENTIFIER: (std::ops::Range<usize>, &[u8]) = (4..8, b"TFL3");
-
-/// The most text that is kept of what the library reports, in bytes.
-const MAX_REPORT: usize = 1 << 16;
-
-/// What the library reports while it works for one owner.
-#[derive(Default)]
-struct Report(Mutex<String>);
-
-impl Report {
-    fn add(&self, message: &str) {
-        let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if text.len() + message.len() < MAX_REPORT {
-            text.push_str(message.trim_end());
-            text.push('\n');
-        }
-    }
-
-    /// All messages since the last call, one a line.
-    fn take(&self) -> String {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The address by which [`report`] finds this report.
-    fn user_data(self: &Arc<Self>) -> *mut c_void {
-        Arc::as_ptr(self).cast_mut().cast()
-    }
-}
-
-/// The callback behind every error reporter.
-///
-/// # Safety
-///
-/// `user_data` comes from [`Report::user_data`] and the report is alive; `format` and `arguments`
-/// are those of a `vprintf` call.
-unsafe extern "C" fn report(user_data: *mut c_void, format: *const c_char, arguments: sys::VaList) {
-    // SAFETY: the caller promises that this is a live report; it is only ever shared.
-    let report = unsafe { &*user_data.cast_const().cast::<Report>() };
-    // SAFETY: the caller promises that the two belong together.
-    let message = unsafe { formatted(format, arguments) };
-    report.add(&message);
-}
-
-/// The message of a `vprintf` call, up to 4095 bytes.
-///
-/// # Safety
-///
-/// `format` is a C string and `arguments` the `va_list` for it, not yet read from.
-#[cfg(all(unix, any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "arm")))]
-unsafe fn formatted(format: *const c_char, arguments: sys::VaList) -> String {
-    let mut buffer = [0_u8; 4096];
-    // SAFETY: the size is the buffer's, the rest is the caller's promise, and on these
-    // architectures a `va_list` parameter is one word, as the type says.
-    let length = unsafe {
-        sys::vsnprintf(buffer.as_mut_ptr().cast::<c_char>(), buffer.len(), format, arguments)
-    };
-    if length < 0 {
-        // SAFETY: the caller promises a C string.
-        return unsafe { CStr::from_ptr(format) }.to_string_lossy().into_owned();
-    }
-    let message = CStr::from_bytes_until_nul(&buffer).unwrap_or_default();
-    message.to_string_lossy().into_owned()
-}
-
-/// The bare format string of a `vprintf` call, where the shape of a `va_list` is not known.
-///
-/// # Safety
-///
-/// `format` is a C string.
-#[cfg(not(all(unix, any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "arm"))))]
-unsafe fn formatted(format: *const c_char, _arguments: sys::VaList) -> String {
-    // SAFETY: the caller promises a C string.
-    unsafe { CStr::from_ptr(format) }.to_string_lossy().into_owned()
-}
-
-/// A model that the library has opened, with the bytes it reads from.
-pub(crate) struct LoadedModel {
-    raw: NonNull<sys::Model>,
-    library: Arc<TfliteLibrary>,
-    /// What the library reports when it opens the model; it keeps the address.
-    _report: Arc<Report>,
-    bytes: ModelBytes,
-}
-
-// SAFETY: the library never changes a model after it is made, makes interpreters from it on any
-// thread, and counts their references atomically.
-unsafe impl Send for LoadedModel {}
-// SAFETY: as above.
-unsafe impl Sync for LoadedModel {}
-
-impl LoadedModel {
-    /// Opens a model.
-    pub(crate) fn new(library: Arc<TfliteLibrary>, model: ModelData) -> Result<Self, BackendError> {
-        let (place, identifier) = IDENTIFIER;
-        match model.get(place) {
-            Some(found) if found == identifier => {}
-            Some(found) => {
-                return Err(BackendError::InvalidModel {
-                    reason: format!(
-                        "expected the file identifier TFL3, found {}",
-                        found.escape_ascii()
-                    ),
-                });
-            }
-            None => {
-                return Err(BackendError::InvalidModel {
-                    reason: format!("expected at least 8 bytes, found {}", model.len()),
-                });
-            }
-        }
-        let bytes = ModelBytes::new(model);
-        let report_text = Arc::new(Report::default());
-        let raw = match &library.reporting {
-            // SAFETY: the bytes and the report live as long as the model, which owns them; the
-            // bytes do not move, because neither variant of `ModelBytes` holds them inline.
-            Some(reporting) => unsafe {
-                (reporting.model_create_with_error_reporter)(
-                    bytes.as_ptr().cast(),
-                    bytes.len(),
-                    report,
-                    report_text.user_data(),
-                )
-            },
-            // SAFETY: as above.
-            None => unsafe { (library.functions.model_create)(bytes.as_ptr().cast(), bytes.len()) },
-        };
-        match NonNull::new(raw) {
-            Some(raw) => Ok(Self { raw, library, _report: report_text, bytes }),
-            None => Err(diagnostics::invalid_model(&report_text.take())),
-        }
-    }
-}
-
-impl Drop for LoadedModel {
-    fn drop(&mut self) {
-        // SAFETY: the model is this owner's, and interpreters keep this owner alive.
-        unsafe { (self.library.functions.model_delete)(self.raw.as_ptr()) };
-    }
-}
-
-impl fmt::Debug for LoadedModel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoadedModel")
-            .field("bytes", &self.bytes.len())
-            .field("library", &self.library)
-            .finish()
-    }
-}
-
 /// What an interpreter is made with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct InterpreterSettings {
     /// Threads inside one inference.
     pub(crate) num_threads: usize,
     /// Whether to add the XNNPACK delegate where there is one.
     pub(crate) xnnpack: bool,
+    /// What makes the delegates that come before it.
+    pub(crate) delegates: Arc<[DelegateLibrary]>,
+    /// When to do without them.
+    pub(crate) fallback: Arc<Fallback>,
 }
 
-/// An XNNPACK delegate.
-struct XnnpackDelegate {
-    raw: NonNull<sys::Delegate>,
-    delete: unsafe extern "C" fn(*mut sys::Delegate),
-}
-
-impl XnnpackDelegate {
-    /// A delegate with the given number of threads; `None` if the library does not export it.
-    fn new(library: &TfliteLibrary, num_threads: i32) -> Result<Option<Self>, BackendError> {
-        let Some(functions) = &library.xnnpack else {
-            return Ok(None);
-        };
-        // SAFETY: the function takes nothing; `XnnpackOptions` says why its result fits.
-        let mut options = unsafe { (functions.options_default)() };
-        options.num_threads = num_threads;
-        // SAFETY: the options are the library's own but for the number of threads.
-        let raw = unsafe { (functions.create)(&options) };
-        let Some(raw) = NonNull::new(raw) else {
-            return Err(diagnostics::runtime_error("creating an XNNPACK delegate", ""));
-        };
-        let delegate = Self { raw, delete: functions.delete };
-        // SAFETY: the delegate is alive.
-        let options = unsafe { (functions.options_of)(raw.as_ptr()) };
-        // SAFETY: if not null, the address is of the delegate's options, which begin with this.
-        let found = unsafe { options.as_ref() };
-        if found != Some(&num_threads) {
-            let text = format!("expected options for {num_threads} threads, found {found:?}");
-            return Err(diagnostics::runtime_error("creating an XNNPACK delegate", &text));
-        }
-        Ok(Some(delegate))
-    }
-}
-
-impl Drop for XnnpackDelegate {
-    fn drop(&mut self) {
-        // SAFETY: the delegate is this owner's, and the interpreter that used it is gone.
-        unsafe { (self.delete)(self.raw.as_ptr()) };
+impl InterpreterSettings {
+    /// The same without delegates of other libraries.
+    pub(crate) fn without_delegates(&self) -> Self {
+        Self { delegates: Arc::new([]), ..self.clone() }
     }
 }
 
@@ -243,21 +68,53 @@ pub(crate) enum Side {
 pub(crate) struct Interpreter {
     raw: NonNull<sys::Interpreter>,
     // The fields below are dropped after the interpreter, which refers to them.
-    _delegate: Option<XnnpackDelegate>,
+    _delegates: Vec<Delegate>,
     report: Arc<Report>,
     model: Arc<LoadedModel>,
 }
 
 // SAFETY: an interpreter has no tie to the thread that made it; it may be used from any thread as
-// long as it is one at a time, which exclusive borrows ensure. The same goes for its delegate.
+// long as it is one at a time, which exclusive borrows ensure. The same goes for its delegates.
 unsafe impl Send for Interpreter {}
 
 impl Interpreter {
     /// Makes an interpreter and lays out its tensors, its inputs in the given shapes or, for an
     /// empty list, in the model's.
+    ///
+    /// Where the settings allow it, delegates that fail are left out of the interpreter, and of
+    /// the settings too.
     pub(crate) fn new(
-        model: Arc<LoadedModel>,
-        settings: InterpreterSettings,
+        model: &Arc<LoadedModel>,
+        settings: &mut InterpreterSettings,
+        input_shapes: &[Vec<usize>],
+    ) -> Result<Self, BackendError> {
+        let error = match Self::with_delegates(model, settings, input_shapes) {
+            Ok(interpreter) => return Ok(interpreter),
+            Err(error) => error,
+        };
+        if settings.delegates.is_empty() || !settings.fallback.on_compilation_error {
+            return Err(error);
+        }
+        Self::fall_back(model, settings, input_shapes, error)
+    }
+
+    /// Makes an interpreter without the delegates of other libraries, which failed with `error`.
+    pub(crate) fn fall_back(
+        model: &Arc<LoadedModel>,
+        settings: &mut InterpreterSettings,
+        input_shapes: &[Vec<usize>],
+        error: BackendError,
+    ) -> Result<Self, BackendError> {
+        let without = settings.without_delegates();
+        let interpreter = Self::with_delegates(model, &without, input_shapes)?;
+        settings.fallback.record(error);
+        *settings = without;
+        Ok(interpreter)
+    }
+
+    fn with_delegates(
+        model: &Arc<LoadedModel>,
+        settings: &InterpreterSettings,
         input_shapes: &[Vec<usize>],
     ) -> Result<Self, BackendError> {
         let library = &model.library;
@@ -268,10 +125,11 @@ impl Interpreter {
             .map(|raw| Options { raw, library })
             .ok_or_else(|| diagnostics::runtime_error("creating interpreter options", ""))?;
         let num_threads = settings.num_threads.clamp(1, MAX_THREADS) as i32;
-        let delegate = match settings.xnnpack {
-            true => XnnpackDelegate::new(library, num_threads)?,
-            false => None,
-        };
+        let delegates = settings.delegates.iter().map(DelegateLibrary::delegate);
+        let mut delegates = delegates.collect::<Result<Vec<_>, _>>()?;
+        if settings.xnnpack {
+            delegates.extend(Delegate::xnnpack(library, num_threads)?);
+        }
         // SAFETY: the options are alive; the report outlives the interpreter, which owns it.
         unsafe {
             (functions.options_set_num_threads)(options.raw.as_ptr(), num_threads);
@@ -281,20 +139,22 @@ impl Interpreter {
                 report_text.user_data(),
             );
         }
-        if let Some(delegate) = &delegate {
+        if let Some(cancellation) = &library.cancellation {
+            // SAFETY: the options are alive. If it fails, the library cannot stop its runs.
+            unsafe { (cancellation.options_enable)(options.raw.as_ptr(), true) };
+        }
+        for delegate in &delegates {
             // SAFETY: both are alive, and the delegate outlives the interpreter, which owns it.
-            unsafe {
-                (functions.options_add_delegate)(options.raw.as_ptr(), delegate.raw.as_ptr());
-            }
+            unsafe { (functions.options_add_delegate)(options.raw.as_ptr(), delegate.as_ptr()) };
         }
         // SAFETY: model and options are alive; the interpreter keeps the model alive.
-        let raw =
-            unsafe { (functions.interpreter_create)(model.raw.as_ptr(), options.raw.as_ptr()) };
+        let raw = unsafe { (functions.interpreter_create)(model.as_ptr(), options.raw.as_ptr()) };
         drop(options);
         let Some(raw) = NonNull::new(raw) else {
             return Err(diagnostics::runtime_error("creating an interpreter", &report_text.take()));
         };
-        let mut interpreter = Self { raw, _delegate: delegate, report: report_text, model };
+        let model = Arc::clone(model);
+        let mut interpreter = Self { raw, _delegates: delegates, report: report_text, model };
         for (index, shape) in input_shapes.iter().enumerate() {
             interpreter.resize_input(index, shape)?;
         }
@@ -330,12 +190,19 @@ impl Interpreter {
         self.succeeded("laying out the tensors", status)
     }
 
-    /// Runs the model on what is in its inputs.
-    pub(crate) fn invoke(&mut self) -> Result<(), BackendError> {
+    /// Runs the model on what is in its inputs, unless the canceller stops it.
+    pub(crate) fn invoke(&mut self, canceller: &Canceller) -> Result<(), BackendError> {
+        let library = &self.model.library;
+        let cancel = library.cancellation.as_ref().map(|cancellation| cancellation.cancel);
+        canceller.start(self.raw, cancel);
         // SAFETY: the interpreter is alive and borrowed exclusively; its tensors are laid out,
         // because no other interpreter leaves `new`.
-        let status = unsafe { (self.model.library.functions.invoke)(self.raw.as_ptr()) };
-        self.succeeded("inference", status)
+        let status = unsafe { (library.functions.invoke)(self.raw.as_ptr()) };
+        let outcome = self.succeeded("inference", status);
+        if canceller.finish() {
+            return Err(BackendError::Cancelled { backend: NAME.to_owned() });
+        }
+        outcome
     }
 
     fn succeeded(&self, action: &str, status: sys::Status) -> Result<(), BackendError> {
@@ -402,19 +269,13 @@ impl Interpreter {
         };
         // SAFETY: see above.
         let rank = unsafe { (functions.tensor_num_dims)(tensor) };
-        let dimensions: Option<Vec<Dimension>> = (0..rank)
+        let sizes: Option<Vec<usize>> = (0..rank)
             .map(|dimension| {
                 // SAFETY: see above; the dimension is below the rank.
-                let size = unsafe { (functions.tensor_dim)(tensor, dimension) };
-                let size = usize::try_from(size).ok()?;
-                Some(if self.is_dynamic(tensor, rank, dimension) {
-                    Dimension::Dynamic(size)
-                } else {
-                    Dimension::Fixed(size)
-                })
+                usize::try_from(unsafe { (functions.tensor_dim)(tensor, dimension) }).ok()
             })
             .collect();
-        let Some(dimensions) = dimensions.filter(|_| rank >= 0) else {
+        let Some(sizes) = sizes.filter(|_| rank >= 0) else {
             return Err(BackendError::Runtime {
                 backend: NAME.to_owned(),
                 message: format!("tensor {name}: expected a shape, found none"),
@@ -425,24 +286,21 @@ impl Interpreter {
         // The library leaves the scale at zero if there is none for the whole tensor.
         let quantization =
             (params.scale != 0.0).then(|| Quantization::new(params.scale, params.zero_point));
-        Ok(TensorSpec::new(name, dtype, dimensions, quantization))
-    }
-
-    /// Whether the model leaves a dimension open; not known with libraries that lack signatures.
-    fn is_dynamic(&self, tensor: *const sys::Tensor, rank: i32, dimension: i32) -> bool {
-        let Some(functions) = &self.model.library.signature else {
-            return false;
+        let facts = &self.model.facts;
+        let open = match side {
+            Side::Inputs => facts.open_input(index),
+            Side::Outputs => facts.open_output(index),
         };
-        let mut signature_rank = 0;
-        let mut size = 0;
-        // SAFETY: the tensor is alive and the pointer is to a local.
-        let status = unsafe { (functions.num_dims_signature)(tensor, &mut signature_rank) };
-        if status != sys::OK || signature_rank != rank {
-            return false;
-        }
-        // SAFETY: as above; the dimension is below the rank, which is the signature's.
-        let status = unsafe { (functions.dim_signature)(tensor, dimension, &mut size) };
-        status == sys::OK && size < 0
+        let dimensions = sizes
+            .iter()
+            .enumerate()
+            // A shape of another rank than the model's is as it is.
+            .map(|(dimension, &size)| match open.len() == sizes.len() && open[dimension] {
+                true => Dimension::Dynamic(size),
+                false => Dimension::Fixed(size),
+            })
+            .collect();
+        Ok(TensorSpec::new(name, dtype, dimensions, quantization))
     }
 
     /// The memory of a tensor, if it has `byte_size` bytes.

@@ -8,7 +8,9 @@
 //! The crate links nothing: it opens `libtensorflowlite_c` when the first model is compiled (or
 //! at [`check`](image_embedder_backend::Backend::check)), so that a program which can use this
 //! backend builds and starts on machines that lack the library, and the library may be any
-//! version that exports the stable C API. [`TfliteOptions::library_path`] tells where it is
+//! version from 2.5 on, the system's own included. What later versions export is used where it is
+//! there: reasons for refused models, stopping, and an XNNPACK delegate whose options tell their
+//! size (2.17.1 does; without one the builtin kernels run). [`TfliteOptions::library_path`] tells where it is
 //! looked for.
 //!
 //! Building TensorFlow Lite along with the program is the alternative. The `tflite` crate
@@ -21,10 +23,26 @@
 //!
 //! # Models that nobody vouches for
 //!
-//! The library verifies the structure of a model before it reads it (2.17.1 does; early versions
-//! do not), but not every number inside. This crate refuses whatever lacks the file identifier of
-//! TensorFlow Lite and hands everything else over. Whoever takes models from strangers must verify
-//! them first, as the `image-embedder` facade does, and should know that the kernels are C++.
+//! This crate verifies the structure of a model before the library sees it, and refuses a
+//! `DEPTHWISE_CONV_2D` of two operands, whose kernels read a bias that is not there. The library
+//! checks much of the numbers inside, but not all: whoever takes models from strangers should know
+//! that the kernels are C++.
+//!
+//! # Delegates
+//!
+//! [`TfliteOptions::delegates`] names libraries with delegates for other processors (Coral, Arm
+//! NN, QNN and whatever else comes as a TensorFlow Lite external delegate). If one cannot be made,
+//! refuses the model or fails in a run, that is an error, unless the options allow to go on
+//! without: [`TfliteOptions::fallback_on_compilation_error`] and
+//! [`TfliteOptions::fallback_on_execution_error`], which have the meaning of the `FallbackSettings`
+//! of the TensorFlow Lite Task Library. NNAPI and GPU delegates that are built into a library of
+//! TensorFlow Lite rather than exported by one of their own cannot be named so.
+//!
+//! # Stopping a run
+//!
+//! [`Session::cancellation`](image_embedder_backend::Session::cancellation) stops a run between two
+//! operators, from version 2.11 on. Operators that XNNPACK or another delegate has taken are one:
+//! the run goes on to their end, and its result is dropped.
 //!
 //! # Output of the library
 //!
@@ -50,16 +68,21 @@
 #![deny(unsafe_code)]
 
 mod backend;
+mod cancel;
+mod delegate;
 mod diagnostics;
+mod fallback;
 mod interpreter;
 mod library;
-mod model_bytes;
+mod loaded_model;
+mod model_facts;
 mod options;
+mod report;
 mod session;
 mod sys;
 
 pub use backend::TfliteBackend;
-pub use options::{LIBRARY_VARIABLE, TfliteOptions};
+pub use options::{ExternalDelegate, LIBRARY_VARIABLE, TfliteOptions};
 
 /// The name of the backend in options and errors.
 const NAME: &str = "tflite";

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use image_embedder_backend::{
-    BackendError, Session, TensorSpec, TensorView, TensorViewMut, check_count, check_inputs,
-    resized_shapes,
+    BackendError, Cancellation, Session, TensorSpec, TensorView, TensorViewMut, check_count,
+    check_inputs, resized_shapes,
 };
 
-use crate::interpreter::{Interpreter, InterpreterSettings, LoadedModel, Side};
+use crate::cancel::Canceller;
+use crate::interpreter::{Interpreter, InterpreterSettings, Side};
+use crate::loaded_model::LoadedModel;
 
 /// A session with an interpreter of its own.
 #[derive(Debug)]
 pub(crate) struct TfliteSession {
     loaded: Arc<LoadedModel>,
     settings: InterpreterSettings,
+    canceller: Arc<Canceller>,
     interpreter: Interpreter,
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
@@ -27,7 +30,29 @@ impl TfliteSession {
     ) -> Result<Self, BackendError> {
         let inputs = interpreter.specs(Side::Inputs)?;
         let outputs = interpreter.specs(Side::Outputs)?;
-        Ok(Self { loaded, settings, interpreter, inputs, outputs })
+        Ok(Self { loaded, settings, canceller: Arc::default(), interpreter, inputs, outputs })
+    }
+
+    /// Goes on with an interpreter whose tensors may have other shapes.
+    fn replace(&mut self, interpreter: Interpreter) -> Result<(), BackendError> {
+        let inputs = interpreter.specs(Side::Inputs)?;
+        let outputs = interpreter.specs(Side::Outputs)?;
+        (self.interpreter, self.inputs, self.outputs) = (interpreter, inputs, outputs);
+        Ok(())
+    }
+
+    fn infer(&mut self, inputs: &[TensorView<'_>]) -> Result<(), BackendError> {
+        for (index, view) in inputs.iter().enumerate() {
+            self.interpreter.write_input(index, view)?;
+        }
+        self.interpreter.invoke(&self.canceller)
+    }
+
+    /// Whether a run that failed so is repeated without delegates.
+    fn falls_back(&self, error: &BackendError) -> bool {
+        !self.settings.delegates.is_empty()
+            && self.settings.fallback.on_execution_error
+            && !matches!(error, BackendError::Cancelled { .. })
     }
 }
 
@@ -44,9 +69,8 @@ impl Session for TfliteSession {
         let Some(shapes) = resized_shapes(&self.inputs, index, shape)? else { return Ok(()) };
         // The library cannot go back after a failed layout, so the new shape gets a new
         // interpreter and this session keeps its own until that one works.
-        let interpreter = Interpreter::new(Arc::clone(&self.loaded), self.settings, &shapes)?;
-        *self = Self::new(Arc::clone(&self.loaded), self.settings, interpreter)?;
-        Ok(())
+        let interpreter = Interpreter::new(&self.loaded, &mut self.settings, &shapes)?;
+        self.replace(interpreter)
     }
 
     fn run(
@@ -62,10 +86,16 @@ impl Session for TfliteSession {
             let bytes = if open { spec.byte_size() } else { Some(view.byte_size()) };
             spec.check_view(view.dtype(), bytes.unwrap_or(usize::MAX))?;
         }
-        for (index, view) in inputs.iter().enumerate() {
-            self.interpreter.write_input(index, view)?;
+        match self.infer(inputs) {
+            Err(error) if self.falls_back(&error) => {
+                let shapes: Vec<_> = self.inputs.iter().map(TensorSpec::shape).collect();
+                let interpreter =
+                    Interpreter::fall_back(&self.loaded, &mut self.settings, &shapes, error)?;
+                self.replace(interpreter)?;
+                self.infer(inputs)?;
+            }
+            other => other?,
         }
-        self.interpreter.invoke()?;
         if self.outputs.iter().any(|spec| spec.dimensions.iter().any(|d| d.is_dynamic())) {
             self.outputs = self.interpreter.specs(Side::Outputs)?;
         }
@@ -73,5 +103,10 @@ impl Session for TfliteSession {
             self.interpreter.read_output(index, view)?;
         }
         Ok(())
+    }
+
+    fn cancellation(&self) -> Option<Cancellation> {
+        let canceller = Arc::clone(&self.canceller);
+        Some(Cancellation::new(move || canceller.cancel()))
     }
 }

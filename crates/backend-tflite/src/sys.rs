@@ -1,7 +1,7 @@
 //! The part of the TensorFlow Lite C API that the backend calls.
 //!
-//! Types and signatures are those of the headers `c_api.h`, `c_api_opaque.h`, `c_api_types.h` and
-//! `xnnpack_delegate.h`.
+//! Types and signatures are those of the headers `c_api.h`, `c_api_experimental.h`, `c_api_types.h`,
+//! `external_delegate.h` and `xnnpack_delegate.h`.
 
 #![allow(unsafe_code, reason = "a foreign function is declared here")]
 
@@ -125,7 +125,7 @@ macro_rules! functions {
             ///
             /// # Safety
             ///
-            /// `library` must be a TensorFlow Lite C library, so that the symbols have the
+            /// `library` must be one of TensorFlow Lite or of a delegate for it, so that the symbols have the
             /// signatures given here. The functions may not be called after it is closed.
             pub(crate) unsafe fn load(
                 library: &libloading::Library,
@@ -152,7 +152,7 @@ pub(crate) struct MissingSymbol {
 }
 
 functions! {
-    /// The functions that every TensorFlow Lite C library has.
+    /// The functions that every TensorFlow Lite C library has, from version 2.5 on.
     Functions {
         version = "TfLiteVersion": fn() -> *const c_char;
         model_create = "TfLiteModelCreate": fn(*const c_void, usize) -> *mut Model;
@@ -200,12 +200,11 @@ functions! {
 }
 
 functions! {
-    /// The functions that tell which dimensions of a tensor are dynamic.
-    SignatureFunctions {
-        num_dims_signature = "TfLiteOpaqueTensorGetNumDimsSignature":
-            fn(*const Tensor, *mut i32) -> Status;
-        dim_signature = "TfLiteOpaqueTensorGetDimSignature":
-            fn(*const Tensor, i32, *mut i32) -> Status;
+    /// The functions that stop a run, of `c_api_experimental.h`.
+    CancellationFunctions {
+        options_enable = "TfLiteInterpreterOptionsEnableCancellation":
+            fn(*mut InterpreterOptions, bool) -> Status;
+        cancel = "TfLiteInterpreterCancel": fn(*const Interpreter) -> Status;
     }
 }
 
@@ -221,5 +220,18 @@ functions! {
             fn(*mut Delegate) -> *const i32;
         create = "TfLiteXNNPackDelegateCreate": fn(*const XnnpackOptions) -> *mut Delegate;
         delete = "TfLiteXNNPackDelegateDelete": fn(*mut Delegate);
+    }
+}
+
+/// The callback for errors of [`DelegateFunctions`].
+pub(crate) type DelegateReporter = unsafe extern "C" fn(message: *const c_char);
+
+functions! {
+    /// The functions of a library with a delegate, of `external_delegate.h`.
+    DelegateFunctions {
+        create = "tflite_plugin_create_delegate":
+            fn(*const *const c_char, *const *const c_char, usize, DelegateReporter)
+                -> *mut Delegate;
+        destroy = "tflite_plugin_destroy_delegate": fn(*mut Delegate);
     }
 }

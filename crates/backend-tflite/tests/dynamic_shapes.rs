@@ -10,7 +10,7 @@ use image_embedder_backend::{
 };
 use image_embedder_backend_tflite::{TfliteBackend, TfliteOptions};
 use image_embedder_test_support::model_builder::{PassThrough, TensorKind};
-use image_embedder_test_support::{model, tflite_library::tflite_library};
+use image_embedder_test_support::{model, tflite_library};
 
 fn compile(bytes: Vec<u8>) -> Arc<dyn Model> {
     let mut options = TfliteOptions::default();

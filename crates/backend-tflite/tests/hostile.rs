@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use image_embedder_backend::{Backend, BackendError, CompileOptions, ModelData};
 use image_embedder_backend_tflite::{TfliteBackend, TfliteOptions};
-use image_embedder_test_support::{model, tflite_library::tflite_library};
+use image_embedder_test_support::{model, tflite_library};
 
 fn backend_at(path: impl Into<std::path::PathBuf>) -> TfliteBackend {
     let mut options = TfliteOptions::default();

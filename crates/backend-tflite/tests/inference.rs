@@ -10,7 +10,7 @@ use image_embedder_backend::{
     TensorViewMut,
 };
 use image_embedder_backend_tflite::{TfliteBackend, TfliteOptions};
-use image_embedder_test_support::{model, tflite_library::tflite_library};
+use image_embedder_test_support::{model, tflite_library};
 
 /// The embedder that the tests run: `1 x 224 x 224 x 3` bytes to 1280 bytes.
 const EMBEDDER: &str = "efficientnet_lite0_feature_vector_uint8.tflite";

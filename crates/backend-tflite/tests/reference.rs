@@ -4,7 +4,7 @@
 
 use image_embedder_backend::{Backend, CompileOptions, ModelData, TensorView, TensorViewMut};
 use image_embedder_backend_tflite::{TfliteBackend, TfliteOptions};
-use image_embedder_test_support::{model, reference, tflite_library::tflite_library};
+use image_embedder_test_support::{model, reference, tflite_library};
 
 /// The elements of a `.npy` file of bytes in C order.
 fn npy_bytes(file: &[u8]) -> &[u8] {

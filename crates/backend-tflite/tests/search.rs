@@ -8,7 +8,7 @@ use std::process::Output;
 
 use image_embedder_backend::{Backend, BackendError};
 use image_embedder_backend_tflite::{LIBRARY_VARIABLE, TfliteBackend, TfliteOptions};
-use image_embedder_test_support::{program, tflite_library::tflite_library};
+use image_embedder_test_support::{program, tflite_library};
 
 /// Tells a copy of this program which part to play.
 const CHILD: &str = "IMAGE_EMBEDDER_TEST_CHILD";

@@ -10,10 +10,13 @@
 //! | what the reference implementation computed | the folder named by [`REFERENCE_VARIABLE`] | [`reference()`] |
 #![forbid(unsafe_code)]
 
+mod c_compiler;
+mod foreign_libraries;
 mod lookup;
 pub mod model_builder;
 mod program;
-pub mod tflite_library;
 
+pub use c_compiler::shared_library;
+pub use foreign_libraries::{litert_library, tflite_library};
 pub use lookup::{REFERENCE_VARIABLE, fixture, model, reference, workspace_root};
 pub use program::program;

@@ -17,6 +17,11 @@ pub fn program(path: impl AsRef<OsStr>) -> Command {
     program_with(env::var_os(VARIABLE), path.as_ref())
 }
 
+/// Whether tests run in an emulator.
+pub(crate) fn is_emulated() -> bool {
+    env::var_os(VARIABLE).is_some_and(|runner| !runner.is_empty())
+}
+
 fn program_with(runner: Option<OsString>, path: &OsStr) -> Command {
     match runner.filter(|runner| !runner.is_empty()) {
         Some(runner) => {

@@ -59,9 +59,9 @@ const RULES: [Rule; 15] = [
     },
     Rule {
         folder: "crates/backend-tflite",
-        inside: &["backend"],
+        inside: &["backend", "schema"],
         outside: &["libloading"],
-        inside_tests: &["test-support", "schema"],
+        inside_tests: &["test-support"],
     },
     Rule {
         folder: "crates/backend-tract",

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 /// TensorFlow Lite with XNNPACK.
 fn oracle() -> Result<TfliteBackend, String> {
     let mut options = TfliteOptions::default();
-    options.library_path = Some(tflite_library::tflite_library());
+    options.library_path = Some(tflite_library());
     let backend = TfliteBackend::new(options);
     match backend.uses_xnnpack() {
         Ok(true) => Ok(backend),
