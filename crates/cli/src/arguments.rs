@@ -84,6 +84,18 @@ pub(crate) struct RegionArguments {
     clamp_region: bool,
 }
 
+impl Command {
+    /// Refuses options that do not go together and that clap cannot tell.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Compare(CompareArguments { embedder, .. })
+            | Self::Embed(EmbedArguments { embedder, .. })
+            | Self::Explain(ExplainArguments { embedder, .. }) => embedder.check(),
+            Self::Inspect(_) | Self::Metadata(_) => Ok(()),
+        }
+    }
+}
+
 impl RegionArguments {
     pub(crate) fn region(&self) -> Option<RegionOfInterest> {
         let out_of_bounds = if self.clamp_region { OutOfBounds::Clamp } else { OutOfBounds::Error };
@@ -170,12 +182,71 @@ pub(crate) struct EmbedderArguments {
     pub(crate) library: LibraryArguments,
 }
 
+/// What only one backend heeds.
 #[derive(Args, Debug)]
 pub(crate) struct LibraryArguments {
-    /// The TensorFlow Lite C library for the backend tflite.
     #[cfg(feature = "tflite")]
+    #[command(flatten)]
+    pub(crate) tflite: TfliteArguments,
+}
+
+/// What the backend tflite heeds.
+#[cfg(feature = "tflite")]
+#[derive(Args, Debug)]
+pub(crate) struct TfliteArguments {
+    /// The TensorFlow Lite C library for the backend tflite.
     #[arg(long, value_name = "PATH")]
     pub(crate) tflite_library: Option<PathBuf>,
+    /// Run TensorFlow Lite without XNNPACK.
+    #[arg(long)]
+    pub(crate) no_xnnpack: bool,
+    /// A library with a TensorFlow Lite delegate for another processor.
+    #[arg(long, value_name = "LIB")]
+    pub(crate) delegate: Option<PathBuf>,
+    /// An option of the delegate; may be repeated.
+    #[arg(
+        long,
+        value_name = "KEY=VALUE",
+        value_parser = delegate_option,
+        requires = "delegate"
+    )]
+    pub(crate) delegate_option: Vec<(String, String)>,
+    /// Go on without the delegate where it fails, instead of failing with it.
+    #[arg(long, requires = "delegate")]
+    pub(crate) delegate_fallback: bool,
+}
+
+#[cfg(feature = "tflite")]
+impl TfliteArguments {
+    /// The options that change how models run, which are idle with another backend.
+    fn idle(&self) -> Option<&'static str> {
+        match (self.no_xnnpack, &self.delegate) {
+            (true, _) => Some("--no-xnnpack"),
+            (_, Some(_)) => Some("--delegate"),
+            _ => None,
+        }
+    }
+}
+
+impl EmbedderArguments {
+    /// Refuses options that the chosen backend does not have.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        #[cfg(feature = "tflite")]
+        if let Some(option) = self.library.tflite.idle()
+            && self.backend != BackendName::Tflite
+        {
+            return Err(format!("{option} needs --backend tflite"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(feature = "tflite")]
+fn delegate_option(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE, as in device=usb".to_owned()),
+    }
 }
 
 /// The step between two quantised values.
@@ -299,6 +370,18 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    #[cfg(feature = "tflite")]
+    fn delegate_options() {
+        let pair = |key: &str, value: &str| Ok((key.to_owned(), value.to_owned()));
+        assert_eq!(delegate_option("device=usb:0"), pair("device", "usb:0"));
+        assert_eq!(delegate_option("path=a=b"), pair("path", "a=b"));
+        assert_eq!(delegate_option("empty="), pair("empty", ""));
+        for wrong in ["", "device", "=usb"] {
+            assert!(delegate_option(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

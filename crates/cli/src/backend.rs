@@ -6,6 +6,8 @@ use clap::ValueEnum;
 use image_embedder::backend::{Backend, BackendError, CompileOptions, Model, ModelData};
 
 use crate::arguments::LibraryArguments;
+#[cfg(feature = "tflite")]
+use crate::arguments::TfliteArguments;
 
 /// A backend by name.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -27,11 +29,9 @@ impl BackendName {
             Self::Native => Arc::new(image_embedder::native::NativeBackend::new()),
             #[cfg(feature = "tflite")]
             Self::Tflite => {
-                use image_embedder::tflite::{TfliteBackend, TfliteOptions};
+                use image_embedder::tflite::TfliteBackend;
 
-                let mut options = TfliteOptions::default();
-                options.library_path.clone_from(&library.tflite_library);
-                Arc::new(TfliteBackend::new(options))
+                Arc::new(TfliteBackend::new(tflite_options(&library.tflite)))
             }
             #[cfg(feature = "tract")]
             Self::Tract => Arc::new(image_embedder::tract::TractBackend),
@@ -51,6 +51,23 @@ impl BackendName {
             Self::Tract => "tract",
         }
     }
+}
+
+#[cfg(feature = "tflite")]
+fn tflite_options(arguments: &TfliteArguments) -> image_embedder::tflite::TfliteOptions {
+    use image_embedder::tflite::{ExternalDelegate, TfliteOptions};
+
+    let mut options = TfliteOptions::default();
+    options.library_path.clone_from(&arguments.tflite_library);
+    options.xnnpack = !arguments.no_xnnpack;
+    options.delegates.extend(arguments.delegate.as_ref().map(|library| {
+        let mut delegate = ExternalDelegate::new(library);
+        delegate.options.clone_from(&arguments.delegate_option);
+        delegate
+    }));
+    options.fallback_on_compilation_error = arguments.delegate_fallback;
+    options.fallback_on_execution_error = arguments.delegate_fallback;
+    options
 }
 
 /// A backend that this program was built without.

@@ -23,13 +23,17 @@ use std::io::{self, Write};
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Err(message) = arguments.command.check() {
+        Arguments::command().error(ErrorKind::ArgumentConflict, message).exit();
+    }
     // A backend may panic and recover; standard error is for the one line of `report`.
     std::panic::set_hook(Box::new(|_| {}));
     let result = catch_unwind(|| run(&arguments))

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use image_embedder_test_support::model_builder::{PassThrough, TensorKind, normalized_rgb};
-use image_embedder_test_support::{fixture, program};
+use image_embedder_test_support::{
+    fixture, model, program, shared_library, tflite_library, workspace_root,
+};
 use tempfile::TempDir;
 
 fn imgembed() -> Command {
@@ -447,10 +449,128 @@ fn regions_and_libraries_that_are_not_there() {
     assert!(line.contains("/no/such/library.so"), "{line}");
 }
 
+/// The line with six digits that `compare` prints on a backend.
+fn similarity_on(backend: &[&str], model: &Path) -> f64 {
+    let library = tflite_library();
+    let (left, right) = (image("cat_left.jpg"), image("rocket.jpg"));
+    let common = [&left, &right, "--model", path(model), "--tflite-library", path(&library)];
+    similarity(&[&common, backend].concat())
+}
+
+fn assert_alike(model: &Path) {
+    let tflite = similarity_on(&["--backend", "tflite"], model);
+    assert_eq!(similarity_on(&["--backend", "native"], model), tflite, "{}", model.display());
+    assert!(tflite.abs() < 1.0, "{}: {tflite}", model.display());
+}
+
+#[test]
+#[cfg_attr(not(target_arch = "x86_64"), ignore = "XNNPACK rounds otherwise on this processor")]
+fn backends_print_the_same_six_digits() {
+    let names =
+        ["efficientnet_lite0_feature_vector_uint8.tflite", "mobilenet_v1_0.25_224_quant.tflite"];
+    for name in names {
+        assert_alike(&fixture(format!("models/{name}")));
+    }
+    assert_eq!(names.len(), 2);
+}
+
+#[test]
+#[cfg_attr(
+    target_arch = "x86_64",
+    ignore = "needs the reference models; set IMAGE_EMBEDDER_REFERENCE or fetch the models"
+)]
+#[cfg_attr(not(target_arch = "x86_64"), ignore = "XNNPACK rounds otherwise on this processor")]
+fn backends_print_the_same_six_digits_for_every_quantised_model() {
+    let names = [
+        "efficientnet_lite0_feature_vector_int8.tflite",
+        "efficientnet_lite0_feature_vector_uint8.tflite",
+        "efficientnet_lite0_feature_vector_uint8_f32out.tflite",
+        "mobilenet_v1_0.25_224_quant.tflite",
+        "mobilenet_v1_0.25_224_quant_without_subgraph_metadata.tflite",
+        "mobilenet_v1_1.0_224_quant_embedding_extractor.tflite",
+        "mobilenet_v2_1.0_224_quant.tflite",
+    ];
+    for name in names {
+        assert_alike(&model(name));
+    }
+    assert_eq!(names.len(), 7);
+}
+
+#[test]
+#[cfg_attr(target_arch = "arm", ignore = "TensorFlow Lite's library is not to be had for it")]
+fn threads_and_xnnpack_are_a_choice() {
+    let model = fixture("models/mobilenet_v1_0.25_224_quant.tflite");
+    let tflite = ["--backend", "tflite"];
+    let expected = similarity_on(&tflite, &model);
+    let threads = similarity_on(&[&tflite[..], &["--threads", "2"]].concat(), &model);
+    assert_eq!(threads, expected);
+    let builtin = similarity_on(&[&tflite[..], &["--no-xnnpack"]].concat(), &model);
+    assert!((builtin - expected).abs() < 0.01, "{builtin} and {expected}");
+    let photo = image("cat.jpg");
+    let library = tflite_library();
+    let fingerprint = |arguments: &[&str]| -> String {
+        let common = ["embed", &photo, "--json", "--tflite-library", path(&library)];
+        let json = stdout(&[&common, arguments].concat());
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        json["fingerprint"].as_str().unwrap().to_owned()
+    };
+    let with = fingerprint(&tflite);
+    assert_ne!(fingerprint(&[&tflite[..], &["--no-xnnpack"]].concat()), with);
+    if cfg!(target_arch = "x86_64") {
+        assert_eq!(fingerprint(&["--backend", "native"]), with);
+    }
+}
+
+#[test]
+#[cfg(unix)]
+#[cfg_attr(target_arch = "arm", ignore = "TensorFlow Lite's library is not to be had for it")]
+fn delegates_are_given_by_library_and_options() {
+    let folder = Models::new();
+    let source = workspace_root().join("crates/backend-tflite/tests/external_delegate.c");
+    let delegate = shared_library(&source, &[], folder.0.path());
+    let library = tflite_library();
+    let in_use = format!("library={}", path(&library));
+    let model = folder.add("pixels.tflite", &pass_through().to_bytes());
+    let photo = image("coffee_rgb.png");
+    let arguments = |options: &[&'static str]| -> Vec<String> {
+        let common = [
+            "embed",
+            &photo,
+            "--model",
+            path(&model),
+            "--backend",
+            "tflite",
+            "--tflite-library",
+            path(&library),
+            "--delegate",
+            path(&delegate),
+            "--delegate-option",
+            &in_use,
+            // It writes a notice to standard error.
+            "--no-xnnpack",
+        ];
+        common.iter().chain(options).map(|&argument| argument.to_owned()).collect()
+    };
+    let run = |options: &[&'static str]| {
+        let arguments = arguments(options);
+        stdout(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let plain = run(&["--delegate-option", "mode=accept"]);
+    let filled = run(&["--delegate-option", "mode=fill", "--delegate-option", "byte=5"]);
+    assert_ne!(plain, filled);
+    assert!(filled.split_whitespace().all(|value| value == "5"), "{filled}");
+    for mode in ["mode=refuse", "mode=break", "mode=none"] {
+        assert_eq!(run(&["--delegate-option", mode, "--delegate-fallback"]), plain, "{mode}");
+        let arguments = arguments(&["--delegate-option", mode]);
+        let line = refusal(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(line.contains("device"), "{line}");
+    }
+}
+
 #[test]
 fn wrong_usage_exits_with_2() {
     let photo = image("cat.jpg");
-    let cases: [&[&str]; 13] = [
+    let cases: [&[&str]; 18] = [
         &[],
         &["compare", &photo],
         &["embed", &photo, "--region", "1,2,3"],
@@ -464,6 +584,11 @@ fn wrong_usage_exits_with_2() {
         &["embed", &photo, "--quantize", "--float16"],
         &["embed", &photo, "--clamp-region"],
         &["embed", &photo, "--dimension", "0"],
+        &["embed", &photo, "--no-xnnpack"],
+        &["embed", &photo, "--delegate", "lib.so"],
+        &["embed", &photo, "--backend", "tflite", "--delegate-option", "a=b"],
+        &["embed", &photo, "--backend", "tflite", "--delegate", "x", "--delegate-option", "a"],
+        &["embed", &photo, "--backend", "tflite", "--delegate-fallback"],
     ];
     for arguments in cases {
         let output = run(arguments);
