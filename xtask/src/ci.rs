@@ -29,7 +29,7 @@ enum Job {
     Clippy,
     /// Documentation, warnings denied
     Doc,
-    /// The facade with no feature, each feature alone, and all of them
+    /// The facade with no feature, each feature alone, and all of them, tested with each backend
     Features,
     /// The tests of what reads frames and model files, with every access to memory watched
     Sanitizer,
@@ -95,8 +95,9 @@ fn run_job(job: Job) -> Result<(), Failure> {
                 .env("RUSTDOCFLAGS", "-D warnings"),
         ),
         Job::Features => {
-            for mut check in feature_checks(&facade_features()?) {
-                process::run(&mut check)?;
+            test::fetch_libraries()?;
+            for mut command in feature_commands(&facade_features()?) {
+                process::run(&mut command)?;
             }
             Ok(())
         }
@@ -128,23 +129,40 @@ fn facade_features() -> Result<Vec<String>, Failure> {
         .unwrap_or_default())
 }
 
-/// No feature, each feature alone, all features; warnings denied, so nothing may be left unused.
-fn feature_checks(features: &[String]) -> Vec<Command> {
-    const CHECK: [&str; 6] =
-        ["clippy", "--quiet", "--package", "image-embedder", "--lib", "--no-default-features"];
-    let mut checks = vec![process::cargo(&CHECK)];
-    for feature in features {
-        let mut check = process::cargo(&CHECK);
-        check.args(["--features", feature]);
-        checks.push(check);
-    }
-    let mut all = process::cargo(&CHECK);
-    all.arg("--all-features");
-    checks.push(all);
-    for check in &mut checks {
+/// Features of the facade that are not backends. Its tests have them in any case.
+const NO_BACKENDS: [&str; 2] = ["bundled-model", "image"];
+
+/// With no feature, each feature alone, and all of them: the lints of the library, warnings
+/// denied, so nothing may be left unused; and, for every choice of backends, the tests.
+fn feature_commands(features: &[String]) -> Vec<Command> {
+    const PACKAGE: [&str; 4] = ["--quiet", "--package", "image-embedder", "--no-default-features"];
+    let choices = [None].into_iter().chain(features.iter().map(|name| Some(name.as_str())));
+    let mut commands = Vec::new();
+    for choice in choices.chain([Some("all")]) {
+        let choose = |command: &mut Command| {
+            match choice {
+                None => {}
+                Some("all") => {
+                    command.arg("--all-features");
+                }
+                Some(feature) => {
+                    command.args(["--features", feature]);
+                }
+            };
+        };
+        let mut check = process::cargo(&["clippy"]);
+        check.args(PACKAGE).arg("--lib");
+        choose(&mut check);
         check.args(["--", "-D", "warnings"]);
+        commands.push(check);
+        if choice.is_none_or(|feature| !NO_BACKENDS.contains(&feature)) {
+            let mut tests = process::cargo(&["test"]);
+            tests.args(PACKAGE).args(["--lib", "--tests"]);
+            choose(&mut tests);
+            commands.push(tests);
+        }
     }
-    checks
+    commands
 }
 
 #[cfg(test)]
@@ -152,22 +170,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_feature_is_checked_alone() {
+    fn every_feature_is_checked_and_every_backend_tested_alone() {
         let features = ["native".to_owned(), "image".to_owned()];
-        let checks = feature_checks(&features);
-        let arguments: Vec<String> = checks
+        let commands = feature_commands(&features);
+        let arguments: Vec<String> = commands
             .iter()
-            .map(|check| {
+            .map(|command| {
                 let words: Vec<_> =
-                    check.get_args().map(|argument| argument.to_string_lossy()).collect();
+                    command.get_args().map(|argument| argument.to_string_lossy()).collect();
                 words.join(" ")
             })
             .collect();
-        assert_eq!(arguments.len(), 4);
-        assert!(arguments[0].ends_with("--no-default-features -- -D warnings"));
-        assert!(arguments[1].contains("--features native --"));
-        assert!(arguments[2].contains("--features image --"));
-        assert!(arguments[3].contains("--all-features --"));
+        let package = "--quiet --package image-embedder --no-default-features";
+        assert_eq!(
+            arguments,
+            [
+                format!("clippy {package} --lib -- -D warnings"),
+                format!("test {package} --lib --tests"),
+                format!("clippy {package} --lib --features native -- -D warnings"),
+                format!("test {package} --lib --tests --features native"),
+                format!("clippy {package} --lib --features image -- -D warnings"),
+                format!("clippy {package} --lib --all-features -- -D warnings"),
+                format!("test {package} --lib --tests --all-features"),
+            ]
+        );
     }
 
     #[test]
@@ -185,6 +211,7 @@ mod tests {
     #[test]
     fn the_facade_features_are_read_without_default() {
         let features = facade_features().unwrap();
+        assert!(NO_BACKENDS.iter().all(|name| features.iter().any(|feature| feature == name)));
         assert!(!features.iter().any(|feature| feature == "default"));
     }
 }

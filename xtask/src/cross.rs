@@ -154,7 +154,7 @@ fn target_folder(target: &Target) -> PathBuf {
         .join(target.triple)
 }
 
-/// The packages to build or test; fetches the TensorFlow Lite library if their tests need it.
+/// The packages to build or test; fetches the foreign libraries if their tests need them.
 fn packages(cross: &Cross, target: &Target) -> Result<Vec<String>, Failure> {
     if !cross.test {
         let program = vec![selection::PROGRAM.to_owned()];
@@ -164,10 +164,10 @@ fn packages(cross: &Cross, target: &Target) -> Result<Vec<String>, Failure> {
             cross.package.clone()
         });
     }
-    let library = fetch::library_for_target(target.triple)?;
+    let libraries = fetch::libraries_for_target(target.triple)?;
     let packages = if cross.package.is_empty() {
         let members = workspace::members(&workspace::root())?;
-        let selection = selection::tested(&members, target, library.is_some());
+        let selection = selection::tested(&members, target, !libraries.is_empty());
         for (package, reason) in &selection.left_out {
             progress(&format!("left out: {package}: {reason}"));
         }
@@ -175,10 +175,10 @@ fn packages(cross: &Cross, target: &Target) -> Result<Vec<String>, Failure> {
     } else {
         cross.package.clone()
     };
-    if let Some(library) = library
-        && selection::needs_tflite(&packages)
-    {
-        fetch::fetch_library(&library)?;
+    if selection::needs_libraries(&packages) {
+        for library in &libraries {
+            fetch::fetch_library(library)?;
+        }
     }
     Ok(packages)
 }

@@ -1,10 +1,10 @@
 //! `fetch`: brings what is too large to commit, verified before anything can see it.
 
 mod download;
+mod library;
 mod models;
-mod tflite;
 
-pub(crate) use tflite::{cached_library, fetch_library, library_for_host, library_for_target};
+pub(crate) use library::{cached_library, fetch_library, libraries_for_host, libraries_for_target};
 
 use clap::Subcommand;
 
@@ -14,7 +14,9 @@ use crate::failure::Failure;
 #[derive(Subcommand)]
 pub(crate) enum Fetch {
     /// The TensorFlow Lite C library, from a Python wheel, into .cache/tflite
-    Tflite(tflite::Arguments),
+    Tflite(library::Arguments),
+    /// LiteRT's library, from a Python wheel, into .cache/litert
+    Litert(library::Arguments),
     /// Models of fixtures/manifest.toml, from a folder or by download, into .cache/models
     Models(models::Arguments),
 }
@@ -22,7 +24,8 @@ pub(crate) enum Fetch {
 /// Runs `cargo xtask fetch`.
 pub(crate) fn run(fetch: &Fetch) -> Result<(), Failure> {
     match fetch {
-        Fetch::Tflite(arguments) => tflite::run(arguments),
+        Fetch::Tflite(arguments) => library::run("tflite", arguments),
+        Fetch::Litert(arguments) => library::run("litert", arguments),
         Fetch::Models(arguments) => models::run(arguments),
     }
 }

@@ -70,6 +70,8 @@ pub(crate) struct Model {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Library {
+    /// The backend that loads it, which names its folder in `.cache`.
+    pub(crate) name: String,
     /// The target triple the library runs on.
     pub(crate) target: String,
     /// The processor, spelled as `std::env::consts::ARCH`.

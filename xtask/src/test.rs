@@ -20,17 +20,7 @@ const REFERENCE_TESTS: [&str; 6] =
 
 /// Runs `cargo xtask test`.
 pub(crate) fn run() -> Result<(), Failure> {
-    match fetch::library_for_host()? {
-        Some(library) if fetch::cached_library(&library).is_some() => {}
-        Some(library) => {
-            fetch::fetch_library(&library)?;
-        }
-        None => println!(
-            "note: no TensorFlow Lite library is pinned for {} on {}; its tests say what they need",
-            env::consts::ARCH,
-            env::consts::OS
-        ),
-    }
+    fetch_libraries()?;
     process::run(&mut process::cargo(&["test", "--workspace", "--all-features"]))?;
 
     if env::var_os(REFERENCE_VARIABLE).is_some_and(|folder| !folder.is_empty()) {
@@ -69,6 +59,25 @@ pub(crate) fn with_packages() -> Result<(), Failure> {
             .args(["--test", "python_reference", "--", "--ignored", PYTHON_TEST])
             .env(PYTHON_VARIABLE, golden::environments()),
     )
+}
+
+/// Fetches the foreign libraries for this machine that are not there yet.
+pub(crate) fn fetch_libraries() -> Result<(), Failure> {
+    let libraries = fetch::libraries_for_host()?;
+    for library in &libraries {
+        if fetch::cached_library(library).is_none() {
+            fetch::fetch_library(library)?;
+        }
+    }
+    if libraries.is_empty() {
+        println!(
+            "note: no TensorFlow Lite or LiteRT library is pinned for {} on {}; its tests say what \
+             they need",
+            env::consts::ARCH,
+            env::consts::OS
+        );
+    }
+    Ok(())
 }
 
 /// Says which tests of libtest's `--list` output were not run, and how to run them.

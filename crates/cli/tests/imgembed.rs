@@ -469,7 +469,7 @@ fn backends_print_the_same_six_digits() {
     let names =
         ["efficientnet_lite0_feature_vector_uint8.tflite", "mobilenet_v1_0.25_224_quant.tflite"];
     for name in names {
-        assert_alike(&fixture(format!("models/{name}")));
+        assert_alike(&model(name));
     }
     assert_eq!(names.len(), 2);
 }

@@ -13,6 +13,7 @@
 //! | `common_test.cc` | `the_status_…` |
 //!
 //! Those of metadata are ported in `crates/metadata/tests`.
+#![cfg(feature = "native")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use image_embedder::decode::{DecodeOptions, Image};

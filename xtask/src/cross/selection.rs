@@ -12,9 +12,12 @@ pub(super) fn program_features(target: &Target) -> &'static str {
     if target.is_static() { "native" } else { "native,tflite" }
 }
 
-/// Packages whose tests load the TensorFlow Lite library.
-const WITH_TFLITE: [&str; 2] =
-    ["image-embedder-backend-tflite", "image-embedder-backend-conformance"];
+/// Packages whose tests all load foreign libraries.
+const WITH_LIBRARIES: [&str; 3] = [
+    "image-embedder-backend-tflite",
+    "image-embedder-backend-litert",
+    "image-embedder-backend-conformance",
+];
 
 /// The packages to test, and those that are left out, each with the reason.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,11 +29,11 @@ pub(super) struct Selection {
 }
 
 /// Every crate that can run on the target.
-pub(super) fn tested(members: &[Member], target: &Target, has_tflite: bool) -> Selection {
+pub(super) fn tested(members: &[Member], target: &Target, has_libraries: bool) -> Selection {
     let mut selection = Selection { packages: Vec::new(), left_out: Vec::new() };
     for member in members {
         let package = member.package();
-        if let Some(reason) = reason_to_leave_out(&member.folder, package, target, has_tflite) {
+        if let Some(reason) = reason_to_leave_out(&member.folder, package, target, has_libraries) {
             selection.left_out.push((package.to_owned(), reason));
         } else {
             selection.packages.push(package.to_owned());
@@ -43,13 +46,13 @@ fn reason_to_leave_out(
     folder: &str,
     package: &str,
     target: &Target,
-    has_tflite: bool,
+    has_libraries: bool,
 ) -> Option<&'static str> {
     if !folder.starts_with("crates/") {
         return Some("it is a tool for the machine that builds");
     }
-    if !has_tflite && WITH_TFLITE.contains(&package) {
-        return Some("no TensorFlow Lite library is pinned for this target");
+    if !has_libraries && WITH_LIBRARIES.contains(&package) {
+        return Some("no TensorFlow Lite or LiteRT library is pinned for this target");
     }
     if target.is_static() && package == PROGRAM {
         return Some("its tests expect the backends that load foreign libraries");
@@ -58,9 +61,10 @@ fn reason_to_leave_out(
         .then_some("a foreign engine, tested by its own project; --package tests it all the same")
 }
 
-/// Whether any of `packages` loads the TensorFlow Lite library in its tests.
-pub(super) fn needs_tflite(packages: &[String]) -> bool {
-    packages.iter().any(|package| WITH_TFLITE.contains(&package.as_str()))
+/// Whether any of `packages` loads foreign libraries in its tests; those of the program do where
+/// there are any.
+pub(super) fn needs_libraries(packages: &[String]) -> bool {
+    packages.iter().any(|package| package == PROGRAM || WITH_LIBRARIES.contains(&package.as_str()))
 }
 
 #[cfg(test)]
@@ -71,19 +75,20 @@ mod tests {
     #[test]
     fn every_member_is_tested_or_left_out_with_a_reason() {
         let members = workspace::members(&workspace::root()).unwrap();
-        for (triple, has_tflite) in [
+        for (triple, has_libraries) in [
             ("aarch64-unknown-linux-gnu", true),
             ("armv7-unknown-linux-gnueabihf", false),
             ("x86_64-unknown-linux-musl", false),
         ] {
             let target = Target::named(triple).unwrap();
-            let selection = tested(&members, target, has_tflite);
+            let selection = tested(&members, target, has_libraries);
             assert_eq!(selection.packages.len() + selection.left_out.len(), members.len());
             let has = |package: &str| selection.packages.iter().any(|known| known == package);
             assert!(has("image-embedder"));
             assert!(has("image-embedder-backend-native"));
             assert_eq!(has(PROGRAM), !target.is_static());
-            assert_eq!(needs_tflite(&selection.packages), has_tflite);
+            assert_eq!(WITH_LIBRARIES.iter().any(|package| has(package)), has_libraries);
+            assert_eq!(needs_libraries(&selection.packages), has_libraries || has(PROGRAM));
             assert!(!has("xtask"));
         }
     }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod backends;
+#[cfg(feature = "native")]
 mod bundled;
 mod decoding;
 mod dynamic;
@@ -11,6 +13,7 @@ mod frames;
 mod inspection;
 mod model_files;
 mod models;
+#[cfg(feature = "native")]
 mod reference;
 mod regions;
 mod sessions;

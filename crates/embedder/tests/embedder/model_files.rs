@@ -4,10 +4,11 @@ use std::fs::{self, File};
 
 use image_embedder::frame::FrameBuffer;
 use image_embedder::model_file;
-use image_embedder::{ErrorKind, ImageEmbedder, bundled_model};
+use image_embedder::{ErrorKind, ImageEmbedder, ImageEmbedderOptions, bundled_model};
 use image_embedder_test_support::model;
 use image_embedder_test_support::model_builder::PassThrough;
 
+use crate::backends::backends;
 use crate::models::options;
 
 #[test]
@@ -18,6 +19,25 @@ fn a_mapped_file_is_the_file() {
     let mapped = unsafe { model_file::map(&path) }.unwrap();
     assert_eq!(read[..], mapped[..]);
     assert_eq!(read[..], bundled_model()[..]);
+}
+
+#[test]
+fn a_mapped_model_runs_on_every_backend() {
+    let model = PassThrough::default().to_bytes();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.tflite");
+    fs::write(&path, &model).unwrap();
+    let pixels: Vec<u8> = (0..192).collect();
+    let frame = FrameBuffer::from_rgb(&pixels, 8, 8).unwrap();
+    let expected: Vec<f32> = pixels.iter().copied().map(f32::from).collect();
+    for backend in backends() {
+        // SAFETY: the file is not written to again.
+        let mapped = unsafe { model_file::map(&path) }.unwrap();
+        let options = ImageEmbedderOptions::with_backend(backend);
+        let embedder = ImageEmbedder::from_bytes(mapped, options).unwrap();
+        let result = embedder.embed(&frame).unwrap();
+        assert_eq!(result.feature_vector().as_float(), Some(&expected[..]));
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `fetch tflite`: the TensorFlow Lite C library out of a pinned Python wheel.
+//! `fetch tflite` and `fetch litert`: foreign libraries out of pinned Python wheels.
 
 use std::env::consts;
 use std::fs::{self, File};
@@ -14,7 +14,7 @@ use crate::fixture_manifest::{self, Library};
 use crate::pin::{self, Pin};
 use crate::{process, workspace};
 
-/// The options of `fetch tflite`.
+/// The options of `fetch tflite` and `fetch litert`.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The target triple to fetch for; this machine if not given
@@ -22,47 +22,51 @@ pub(crate) struct Arguments {
     target: Option<String>,
 }
 
-/// Runs `cargo xtask fetch tflite`.
-pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let root = workspace::root();
-    let libraries = fixture_manifest::read(&root)?.library;
+/// Fetches the library `name`.
+pub(crate) fn run(name: &str, arguments: &Arguments) -> Result<(), Failure> {
+    let libraries = fixture_manifest::read(&workspace::root())?.library;
+    let named: Vec<&Library> = libraries.iter().filter(|library| library.name == name).collect();
     let library = match &arguments.target {
-        Some(target) => libraries.iter().find(|library| library.target == *target),
-        None => for_host(&libraries),
+        Some(target) => named.iter().find(|library| library.target == *target),
+        None => named.iter().find(|library| is_for_host(library)),
     };
     let Some(library) = library else {
         let wanted = arguments
             .target
             .clone()
             .unwrap_or_else(|| format!("{} on {}", consts::ARCH, consts::OS));
-        let pinned: Vec<&str> = libraries.iter().map(|library| library.target.as_str()).collect();
+        let pinned: Vec<&str> = named.iter().map(|library| library.target.as_str()).collect();
         return Err(Failure::new(format!(
-            "no TensorFlow Lite library is pinned for {wanted}; pinned: {}",
+            "no library {name} is pinned for {wanted}; pinned: {}",
             pinned.join(", ")
         )));
     };
     fetch_library(library).map(|_| ())
 }
 
-/// The pinned library for this machine, if there is one.
-pub(crate) fn library_for_host() -> Result<Option<Library>, Failure> {
-    Ok(for_host(&fixture_manifest::read(&workspace::root())?.library).cloned())
+/// The pinned libraries for this machine.
+pub(crate) fn libraries_for_host() -> Result<Vec<Library>, Failure> {
+    let mut libraries = fixture_manifest::read(&workspace::root())?.library;
+    libraries.retain(is_for_host);
+    Ok(libraries)
 }
 
-/// The pinned library for the target triple, if there is one.
-pub(crate) fn library_for_target(triple: &str) -> Result<Option<Library>, Failure> {
-    let libraries = fixture_manifest::read(&workspace::root())?.library;
-    Ok(libraries.into_iter().find(|library| library.target == triple))
+/// The pinned libraries for the target triple.
+pub(crate) fn libraries_for_target(triple: &str) -> Result<Vec<Library>, Failure> {
+    let mut libraries = fixture_manifest::read(&workspace::root())?.library;
+    libraries.retain(|library| library.target == triple);
+    Ok(libraries)
 }
 
-fn for_host(libraries: &[Library]) -> Option<&Library> {
-    libraries.iter().find(|library| library.arch == consts::ARCH && library.os == consts::OS)
+fn is_for_host(library: &Library) -> bool {
+    library.arch == consts::ARCH && library.os == consts::OS
 }
 
 /// Where `library` is kept.
 fn destination(library: &Library) -> PathBuf {
     let name = library.member.rsplit('/').next().unwrap_or(&library.member);
-    workspace::root().join(format!(".cache/tflite/{}-{}", library.arch, library.os)).join(name)
+    let folder = format!(".cache/{}/{}-{}", library.name, library.arch, library.os);
+    workspace::root().join(folder).join(name)
 }
 
 /// Where `library` lies if it was fetched before and still has its pinned content.
@@ -164,6 +168,7 @@ mod tests {
         writer.write_all(CONTENT).unwrap();
         writer.finish().unwrap();
         let library = Library {
+            name: "tflite".to_owned(),
             target: "x86_64-unknown-linux-gnu".to_owned(),
             arch: "x86_64".to_owned(),
             os: "linux".to_owned(),
@@ -217,17 +222,31 @@ mod tests {
     #[test]
     fn libraries_are_pinned_for_both_linux_processors() {
         let libraries = fixture_manifest::read(&workspace::root()).unwrap().library;
-        let mut targets: Vec<_> = libraries.iter().map(|library| &library.target).collect();
-        targets.sort();
-        assert_eq!(targets, ["aarch64-unknown-linux-gnu", "x86_64-unknown-linux-gnu"]);
+        let mut pinned: Vec<_> =
+            libraries.iter().map(|library| (&*library.name, &*library.target)).collect();
+        pinned.sort_unstable();
+        assert_eq!(
+            pinned,
+            [
+                ("litert", "aarch64-unknown-linux-gnu"),
+                ("litert", "x86_64-unknown-linux-gnu"),
+                ("tflite", "aarch64-unknown-linux-gnu"),
+                ("tflite", "x86_64-unknown-linux-gnu"),
+            ]
+        );
         for library in &libraries {
-            assert!(
-                destination(library).ends_with(format!(
-                    ".cache/tflite/{}-linux/libtensorflowlite_c.so",
-                    library.arch
-                ))
-            );
+            let file = if library.name == "litert" { "libLiteRt" } else { "libtensorflowlite_c" };
+            let place = format!(".cache/{}/{}-linux/{file}.so", library.name, library.arch);
+            assert!(destination(library).ends_with(place));
             assert!(library.target.starts_with(&library.arch));
         }
+    }
+
+    #[test]
+    fn a_library_that_is_not_pinned_is_named_with_those_that_are() {
+        let arguments = Arguments { target: Some("armv7-unknown-linux-gnueabihf".to_owned()) };
+        let failure = run("litert", &arguments).unwrap_err().to_string();
+        assert!(failure.starts_with("no library litert is pinned for armv7"), "{failure}");
+        assert!(failure.contains("aarch64-unknown-linux-gnu, x86_64"), "{failure}");
     }
 }
