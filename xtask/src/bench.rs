@@ -113,9 +113,12 @@ fn benchmarks(smoke: bool, filter: Option<&str>) -> Result<(), Failure> {
 fn compare(smoke: bool, chosen: &Comparison) -> Result<(), Failure> {
     let wants = |name: &str| chosen.only.is_empty() || chosen.only.iter().any(|only| only == name);
     if wants("tflite") || wants("load") {
-        let library = fetch::library_for_host()?
+        let libraries = fetch::libraries_for_host()?;
+        let library = libraries
+            .iter()
+            .find(|library| library.name == "tflite")
             .ok_or_else(|| Failure::new("no TensorFlow Lite library is pinned for this machine"))?;
-        fetch::fetch_library(&library)?;
+        fetch::fetch_library(library)?;
     }
     let embedder = ["mediapipe", "tflite-support", "preprocess"].iter().any(|name| wants(name));
     let features: Vec<&str> = [("embedder", embedder), ("tract", wants("tract"))]

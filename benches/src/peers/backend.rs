@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use image_embedder_backend::Backend;
 use image_embedder_backend_tflite::{TfliteBackend, TfliteOptions};
-use image_embedder_test_support::tflite_library::tflite_library;
+use image_embedder_test_support::tflite_library;
 
 use super::{Entrant, Peer, Side};
 use crate::Result;

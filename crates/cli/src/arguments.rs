@@ -185,9 +185,17 @@ pub(crate) struct EmbedderArguments {
 /// What only one backend heeds.
 #[derive(Args, Debug)]
 pub(crate) struct LibraryArguments {
+    /// Run TensorFlow Lite or LiteRT without XNNPACK.
+    #[cfg(any(feature = "tflite", feature = "litert"))]
+    #[arg(long)]
+    pub(crate) no_xnnpack: bool,
     #[cfg(feature = "tflite")]
     #[command(flatten)]
     pub(crate) tflite: TfliteArguments,
+    /// The library for the backend litert.
+    #[cfg(feature = "litert")]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) litert_library: Option<PathBuf>,
 }
 
 /// What the backend tflite heeds.
@@ -197,9 +205,6 @@ pub(crate) struct TfliteArguments {
     /// The TensorFlow Lite C library for the backend tflite.
     #[arg(long, value_name = "PATH")]
     pub(crate) tflite_library: Option<PathBuf>,
-    /// Run TensorFlow Lite without XNNPACK.
-    #[arg(long)]
-    pub(crate) no_xnnpack: bool,
     /// A library with a TensorFlow Lite delegate for another processor.
     #[arg(long, value_name = "LIB")]
     pub(crate) delegate: Option<PathBuf>,
@@ -216,26 +221,18 @@ pub(crate) struct TfliteArguments {
     pub(crate) delegate_fallback: bool,
 }
 
-#[cfg(feature = "tflite")]
-impl TfliteArguments {
-    /// The options that change how models run, which are idle with another backend.
-    fn idle(&self) -> Option<&'static str> {
-        match (self.no_xnnpack, &self.delegate) {
-            (true, _) => Some("--no-xnnpack"),
-            (_, Some(_)) => Some("--delegate"),
-            _ => None,
-        }
-    }
-}
-
 impl EmbedderArguments {
     /// Refuses options that the chosen backend does not have.
     pub(crate) fn check(&self) -> Result<(), String> {
-        #[cfg(feature = "tflite")]
-        if let Some(option) = self.library.tflite.idle()
-            && self.backend != BackendName::Tflite
+        #[cfg(any(feature = "tflite", feature = "litert"))]
+        if self.library.no_xnnpack
+            && !matches!(self.backend, BackendName::Tflite | BackendName::Litert)
         {
-            return Err(format!("{option} needs --backend tflite"));
+            return Err("--no-xnnpack needs --backend tflite or litert".to_owned());
+        }
+        #[cfg(feature = "tflite")]
+        if self.library.tflite.delegate.is_some() && self.backend != BackendName::Tflite {
+            return Err("--delegate needs --backend tflite".to_owned());
         }
         Ok(())
     }

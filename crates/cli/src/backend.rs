@@ -6,8 +6,6 @@ use clap::ValueEnum;
 use image_embedder::backend::{Backend, BackendError, CompileOptions, Model, ModelData};
 
 use crate::arguments::LibraryArguments;
-#[cfg(feature = "tflite")]
-use crate::arguments::TfliteArguments;
 
 /// A backend by name.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -17,6 +15,8 @@ pub(crate) enum BackendName {
     Native,
     /// The TensorFlow Lite C library.
     Tflite,
+    /// LiteRT.
+    Litert,
     /// The tract engine.
     Tract,
 }
@@ -31,7 +31,16 @@ impl BackendName {
             Self::Tflite => {
                 use image_embedder::tflite::TfliteBackend;
 
-                Arc::new(TfliteBackend::new(tflite_options(&library.tflite)))
+                Arc::new(TfliteBackend::new(tflite_options(library)))
+            }
+            #[cfg(feature = "litert")]
+            Self::Litert => {
+                use image_embedder::litert::{LitertBackend, LitertOptions};
+
+                let mut options = LitertOptions::default();
+                options.library_path.clone_from(&library.litert_library);
+                options.xnnpack = !library.no_xnnpack;
+                Arc::new(LitertBackend::new(options))
             }
             #[cfg(feature = "tract")]
             Self::Tract => Arc::new(image_embedder::tract::TractBackend),
@@ -48,18 +57,20 @@ impl BackendName {
         match self {
             Self::Native => "native",
             Self::Tflite => "tflite",
+            Self::Litert => "litert",
             Self::Tract => "tract",
         }
     }
 }
 
 #[cfg(feature = "tflite")]
-fn tflite_options(arguments: &TfliteArguments) -> image_embedder::tflite::TfliteOptions {
+fn tflite_options(library: &LibraryArguments) -> image_embedder::tflite::TfliteOptions {
     use image_embedder::tflite::{ExternalDelegate, TfliteOptions};
 
+    let arguments = &library.tflite;
     let mut options = TfliteOptions::default();
     options.library_path.clone_from(&arguments.tflite_library);
-    options.xnnpack = !arguments.no_xnnpack;
+    options.xnnpack = !library.no_xnnpack;
     options.delegates.extend(arguments.delegate.as_ref().map(|library| {
         let mut delegate = ExternalDelegate::new(library);
         delegate.options.clone_from(&arguments.delegate_option);

@@ -4,8 +4,10 @@
 //! success, 1 for an error and 2 for wrong usage.
 #![forbid(unsafe_code)]
 
-#[cfg(not(any(feature = "native", feature = "tflite", feature = "tract")))]
-compile_error!("imgembed needs a backend: enable one of the features native, tflite and tract");
+#[cfg(not(any(feature = "native", feature = "tflite", feature = "litert", feature = "tract")))]
+compile_error!(
+    "imgembed needs a backend: enable one of the features native, tflite, litert and tract"
+);
 
 mod arguments;
 mod backend;

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use image_embedder_test_support::model_builder::{PassThrough, TensorKind, normalized_rgb};
 use image_embedder_test_support::{
-    fixture, model, program, shared_library, tflite_library, workspace_root,
+    fixture, litert_library, model, program, shared_library, tflite_library, workspace_root,
 };
 use tempfile::TempDir;
 
@@ -335,6 +335,7 @@ fn inspect_describes_the_bundled_model() {
         "native: runs the model",
         "tract: ",
         "tflite: ",
+        "litert: ",
     ];
     for part in parts {
         assert!(output.contains(part), "{part:?} is not in {output}");
@@ -345,7 +346,7 @@ fn inspect_describes_the_bundled_model() {
     assert_eq!(json["operators"]["CONV_2D"], 33);
     assert_eq!(json["metadata"]["inputs"][0]["mean"], serde_json::json!([127.0]));
     let backends = json["backends"].as_array().unwrap();
-    assert_eq!(backends.len(), 3);
+    assert_eq!(backends.len(), 4);
     assert_eq!(backends[0], serde_json::json!({"name": "native", "runs": true, "reason": null}));
 }
 
@@ -519,6 +520,28 @@ fn threads_and_xnnpack_are_a_choice() {
     if cfg!(target_arch = "x86_64") {
         assert_eq!(fingerprint(&["--backend", "native"]), with);
     }
+}
+
+#[test]
+#[cfg_attr(target_arch = "arm", ignore = "LiteRT's library is not to be had for it")]
+fn litert_is_a_backend_of_its_own() {
+    let library = litert_library();
+    let (left, right) = (image("cat_left.jpg"), image("cat_right.jpg"));
+    let common = ["compare", &left, &right, "--backend", "litert", "--litert-library"];
+    let arguments = [&common[..], &[path(&library)]].concat();
+    let output = stdout(&arguments);
+    assert!(output.contains("backend:   litert, threads 1"), "{output}");
+    let litert = similarity(&arguments[1..]);
+    let native = similarity(&[&left, &right]);
+    assert!((litert - native).abs() < 1e-3, "{litert} and {native}");
+    let builtin = similarity(&[&arguments[1..], &["--no-xnnpack"]].concat());
+    assert!((builtin - native).abs() < 0.01, "{builtin} and {native}");
+    let inspected = stdout(&["inspect", "--litert-library", path(&library)]);
+    assert!(inspected.contains("litert: runs the model"), "{inspected}");
+    let photo = image("cat.jpg");
+    let line =
+        refusal(&["embed", &photo, "--backend", "litert", "--litert-library", "/no/such.so"]);
+    assert!(line.contains("/no/such.so"), "{line}");
 }
 
 #[test]

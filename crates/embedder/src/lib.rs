@@ -53,6 +53,7 @@
 //! |---|---|---|
 //! | `native` | [`native`], a pure-Rust engine, and the default of [`ImageEmbedderOptions`] | yes |
 //! | `tflite` | `tflite`, the TensorFlow Lite C library, loaded at run time | no |
+//! | `litert` | `litert`, LiteRT, loaded at run time | no |
 //! | `tract` | `tract`, the tract engine | no |
 //! | `image` | [`decode`], which reads image files | no |
 //! | `bundled-model` | [`bundled_model`], a model compiled in | no |
@@ -102,6 +103,8 @@ pub use image_embedder_frame as frame;
 pub use image_embedder_metadata as metadata;
 pub use image_embedder_preprocess as preprocess;
 
+#[cfg(feature = "litert")]
+pub use image_embedder_backend_litert as litert;
 #[cfg(feature = "native")]
 pub use image_embedder_backend_native as native;
 #[cfg(feature = "tflite")]

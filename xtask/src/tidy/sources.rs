@@ -8,9 +8,10 @@ use crate::failure::{Context, Failure};
 use crate::workspace;
 
 /// The files, or folders if they end in a slash, that may contain unsafe code.
-const UNSAFE_ALLOWED: [&str; 8] = [
+const UNSAFE_ALLOWED: [&str; 9] = [
     "crates/schema/src/table.rs",
     "crates/backend-tflite/src/",
+    "crates/backend-litert/src/",
     "crates/backend-native/src/simd/",
     "crates/backend-native/src/kernels/",
     "crates/backend-native/src/threads.rs",

@@ -25,6 +25,14 @@ pub(crate) fn backends() -> Vec<Arc<dyn Backend>> {
             options.library_path = Some(image_embedder_test_support::tflite_library());
             Arc::new(TfliteBackend::new(options))
         },
+        #[cfg(feature = "litert")]
+        {
+            use image_embedder::litert::{LitertBackend, LitertOptions};
+
+            let mut options = LitertOptions::default();
+            options.library_path = Some(image_embedder_test_support::litert_library());
+            Arc::new(LitertBackend::new(options))
+        },
         #[cfg(feature = "tract")]
         Arc::new(image_embedder::tract::TractBackend),
     ]
@@ -37,6 +45,7 @@ fn a_feature_adds_its_backend_and_no_other() {
     for (name, enabled) in [
         ("native", cfg!(feature = "native")),
         ("tflite", cfg!(feature = "tflite")),
+        ("litert", cfg!(feature = "litert")),
         ("tract", cfg!(feature = "tract")),
     ] {
         if enabled {
