@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::Result;
 
-/// The height and width that open dimensions get: those of most image models.
+/// The height and width of models that leave them open: those of most image models.
 const OPEN_SIZE: usize = 224;
 
 /// Where the fetched models lie, the bundled one, and the others that are committed.
@@ -104,7 +104,7 @@ impl ModelFile {
 
     /// The model with pictures for its inputs, of which each gives other ones.
     ///
-    /// Open dimensions get the size 224.
+    /// An open height or width is set to 224; other open dimensions keep their size.
     ///
     /// # Errors
     ///
@@ -115,10 +115,13 @@ impl ModelFile {
             if !matches!(input.dtype, DType::Float32 | DType::UInt8 | DType::Int8) {
                 return Err(format!("input {input} is not a picture").into());
             }
-            for dimension in &mut input.dimensions {
-                if dimension.is_dynamic() {
-                    *dimension = Dimension::Fixed(OPEN_SIZE);
-                }
+            let rank = input.dimensions.len();
+            for (index, dimension) in input.dimensions.iter_mut().enumerate() {
+                let is_size = rank == 4 && (index == 1 || index == 2);
+                *dimension = Dimension::Fixed(match *dimension {
+                    Dimension::Dynamic(_) if is_size => OPEN_SIZE,
+                    other => other.size(),
+                });
             }
         }
         let case = |&seed: &u64| cases::for_model(&self.name, self.bytes.clone(), &inputs, seed);
@@ -250,7 +253,7 @@ mod tests {
     fn open_dimensions_get_a_size() {
         let model = &select(&[SMALL.to_owned()], None).unwrap()[0];
         let dimensions = vec![
-            Dimension::Fixed(1),
+            Dimension::Dynamic(1),
             Dimension::Dynamic(1),
             Dimension::Dynamic(1),
             Dimension::Fixed(3),

@@ -42,7 +42,7 @@ impl BackendPeer {
                 Numbers::Quantized => Rule::Equal,
                 Numbers::Float => Rule::WithinOfLargest(1e-5),
                 // A rounding of a sum moves whole steps of activations that are quantised later.
-                Numbers::DynamicRange => Rule::Cosine(0.999),
+                Numbers::DynamicRange => Rule::Cosine(0.9995),
             },
         })
     }
@@ -57,7 +57,7 @@ impl BackendPeer {
             backend: Arc::new(image_embedder_backend_tract::TractBackend),
             rule: |numbers| match numbers {
                 Numbers::Float => Rule::Cosine(0.999_999),
-                Numbers::Quantized | Numbers::DynamicRange => Rule::Cosine(0.999),
+                Numbers::Quantized | Numbers::DynamicRange => Rule::Cosine(0.9995),
             },
         }
     }

@@ -36,7 +36,7 @@ impl PythonPeer {
         Self::new("litert", "ai-edge-litert", Side::Tensors, python, |numbers| match numbers {
             Numbers::Quantized => Rule::Equal,
             Numbers::Float => Rule::WithinOfLargest(1e-5),
-            Numbers::DynamicRange => Rule::Cosine(0.999),
+            Numbers::DynamicRange => Rule::Cosine(0.9995),
         })
     }
 
@@ -50,7 +50,7 @@ impl PythonPeer {
         Self::new("mediapipe", "mediapipe", Side::Frames, python, |numbers| match numbers {
             Numbers::Quantized => Rule::Equal,
             Numbers::Float => Rule::WithinOfLargest(1e-5),
-            Numbers::DynamicRange => Rule::Cosine(0.999),
+            Numbers::DynamicRange => Rule::Cosine(0.9995),
         })
     }
 
@@ -65,7 +65,7 @@ impl PythonPeer {
         {
             Numbers::Quantized => Rule::Equal,
             Numbers::Float => Rule::WithinOfLargest(1e-5),
-            Numbers::DynamicRange => Rule::Cosine(0.999),
+            Numbers::DynamicRange => Rule::Cosine(0.9995),
         })
     }
 
