@@ -7,6 +7,7 @@ use image_embedder_backend::{Arithmetic, Backend, BackendError, CompileOptions, 
 use crate::graph::Graph;
 use crate::model::NativeModel;
 use crate::plan::Target;
+use crate::profile::Profile;
 use crate::simd::{Isa, NumericMode, SimdLevel};
 use crate::{NAME, ops};
 
@@ -51,12 +52,64 @@ impl NativeBackend {
         Self { shares_everything: true, ..self }
     }
 
+    /// Times every step of a model, as the median of `runs` runs (at least one) on inputs of noise.
+    ///
+    /// ```no_run
+    /// use image_embedder_backend::{CompileOptions, ModelData};
+    /// use image_embedder_backend_native::NativeBackend;
+    ///
+    /// let model = ModelData::from(std::fs::read("model.tflite")?);
+    /// let profile = NativeBackend::new().profile(model, &CompileOptions::default(), 50)?;
+    /// for step in &profile.steps {
+    ///     println!("{} {:?}: {:?}", step.operator, step.output_shape, step.time);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`compile`](Backend::compile), and [`BackendError::Runtime`] if a step fails.
+    pub fn profile(
+        &self,
+        model: ModelData,
+        options: &CompileOptions,
+        runs: usize,
+    ) -> Result<Profile, BackendError> {
+        let model = self.compile_natively(&model, options)?;
+        Profile::new(&model, self.simd_level(), self.isa()?, runs)
+    }
+
+    /// The instruction-set level that models are compiled for.
+    pub fn simd_level(&self) -> SimdLevel {
+        self.level.unwrap_or_else(SimdLevel::detect)
+    }
+
     fn isa(&self) -> Result<Isa, BackendError> {
-        let level = self.level.unwrap_or_else(SimdLevel::detect);
+        let level = self.simd_level();
         Isa::new(level).ok_or_else(|| BackendError::Unavailable {
             backend: NAME.to_owned(),
             reason: format!("this processor lacks the instructions of the level {level}"),
         })
+    }
+
+    fn compile_natively(
+        &self,
+        model: &ModelData,
+        options: &CompileOptions,
+    ) -> Result<NativeModel, BackendError> {
+        let target = Target {
+            isa: self.isa()?.in_mode(self.numeric_mode),
+            shares_everything: self.shares_everything,
+        };
+        let graph = Graph::read(model)?;
+        let unsupported = ops::unsupported(&graph);
+        if !unsupported.is_empty() {
+            return Err(BackendError::UnsupportedOperators {
+                backend: NAME.to_owned(),
+                operators: unsupported,
+            });
+        }
+        NativeModel::new(graph, target, options.num_threads)
     }
 }
 
@@ -82,18 +135,6 @@ impl Backend for NativeBackend {
         model: ModelData,
         options: &CompileOptions,
     ) -> Result<Arc<dyn Model>, BackendError> {
-        let target = Target {
-            isa: self.isa()?.in_mode(self.numeric_mode),
-            shares_everything: self.shares_everything,
-        };
-        let graph = Graph::read(&model)?;
-        let unsupported = ops::unsupported(&graph);
-        if !unsupported.is_empty() {
-            return Err(BackendError::UnsupportedOperators {
-                backend: NAME.to_owned(),
-                operators: unsupported,
-            });
-        }
-        Ok(Arc::new(NativeModel::new(graph, target, options.num_threads)?))
+        Ok(Arc::new(self.compile_natively(&model, options)?))
     }
 }

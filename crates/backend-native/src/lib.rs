@@ -40,12 +40,14 @@ mod operator;
 mod ops;
 mod parts;
 mod plan;
+mod profile;
 mod session;
 mod simd;
 mod slots;
 mod threads;
 
 pub use backend::NativeBackend;
+pub use profile::{Peak, Profile, StepProfile};
 pub use simd::{NumericMode, SimdLevel};
 
 /// The name by which errors and users know this backend.

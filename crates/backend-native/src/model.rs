@@ -37,6 +37,19 @@ impl NativeModel {
     }
 }
 
+impl NativeModel {
+    /// The threads of a run that is alone.
+    pub(crate) fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// A session of its own type.
+    pub(crate) fn native_session(&self) -> NativeSession {
+        let (graph, plan) = (self.graph.clone(), self.plan.clone());
+        NativeSession::new(graph, plan, self.target, self.pool.clone())
+    }
+}
+
 impl Model for NativeModel {
     fn inputs(&self) -> &[TensorSpec] {
         &self.inputs
@@ -47,7 +60,6 @@ impl Model for NativeModel {
     }
 
     fn session(&self) -> Result<Box<dyn Session>, BackendError> {
-        let (graph, plan) = (self.graph.clone(), self.plan.clone());
-        Ok(Box::new(NativeSession::new(graph, plan, self.target, self.pool.clone())))
+        Ok(Box::new(self.native_session()))
     }
 }

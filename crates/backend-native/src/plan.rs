@@ -41,6 +41,13 @@ pub(crate) struct Step {
     pub(crate) kernel: Arc<dyn Kernel>,
     pub(crate) inputs: Vec<Place>,
     pub(crate) output: Place,
+    /// The operator that the step is from, or part of.
+    pub(crate) operator: String,
+    /// The shapes of what is read, constants left out, and of the output.
+    pub(crate) input_shapes: Vec<Vec<usize>>,
+    pub(crate) output_shape: Vec<usize>,
+    /// The output's name in the model.
+    pub(crate) tensor: String,
     /// How the output is computed in parts, if it can be.
     pub(crate) division: Option<Division>,
     /// The most threads that are worth it.
@@ -59,6 +66,8 @@ struct Draft {
     kernel: Arc<dyn Kernel>,
     operands: Vec<usize>,
     output: usize,
+    /// The operator that the step is from.
+    operator: String,
 }
 
 impl Plan {
@@ -148,7 +157,8 @@ impl Plan {
                         tensors[output].data = data;
                     }
                     Work::Step { kernel, operands } => {
-                        drafts.push(Draft { kernel, operands, output });
+                        let operator = node.name.clone();
+                        drafts.push(Draft { kernel, operands, output, operator });
                     }
                 }
             }
@@ -298,6 +308,16 @@ impl<'a> Layout<'a> {
                     .map(|&operand| self.find(tensors, operand))
                     .collect::<Result<_, _>>()?,
                 output: self.find(tensors, draft.output)?,
+                operator: draft.operator,
+                input_shapes: draft
+                    .operands
+                    .iter()
+                    .map(|&operand| &tensors[operand])
+                    .filter(|tensor| tensor.data.is_none())
+                    .map(|tensor| tensor.shape.clone())
+                    .collect(),
+                output_shape: tensors[draft.output].shape.clone(),
+                tensor: tensors[draft.output].name.clone(),
                 threads: division.map_or(1, |_| cost.threads()),
                 division,
                 kernel: draft.kernel,

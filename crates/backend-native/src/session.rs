@@ -52,16 +52,49 @@ impl NativeSession {
         }
     }
 
-    /// Runs all steps on the inputs that are there, unless the run is cancelled between two of them.
-    fn run_steps(&mut self) -> Result<(), BackendError> {
+    /// The steps of a run.
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.plan.steps
+    }
+
+    /// Runs all steps on the inputs that are there, and calls `after(index)` behind each, unless
+    /// the run is cancelled between two of them.
+    pub(crate) fn run_steps(&mut self, mut after: impl FnMut(usize)) -> Result<(), BackendError> {
+        if let Some(misfit) = &self.plan.misfit {
+            return Err(cannot_run(misfit));
+        }
         let run = self.pool.begin();
-        for step in &self.plan.steps {
+        for (index, step) in self.plan.steps.iter().enumerate() {
             if self.cancellation.is_cancelled() {
                 break;
             }
             run_step(step, &mut self.slots, &self.scratch, &run)?;
+            after(index);
         }
         Ok(())
+    }
+
+    /// Fills the inputs with noise that is the same every time: floats from -1 to 1, any bytes;
+    /// whole numbers stay zero.
+    pub(crate) fn fill_with_noise(&mut self) {
+        let mut state = 1u32;
+        let mut noise = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state >> 8
+        };
+        for port in &self.plan.inputs {
+            match port.place {
+                Place::Float32 { index, len } => {
+                    let values = self.slots.float32[index].iter_mut().take(len);
+                    values.for_each(|value| *value = noise() as f32 * 2f32.powi(-23) - 1.0);
+                }
+                Place::Bytes { index, len } => {
+                    let values = self.slots.bytes[index].iter_mut().take(len);
+                    values.for_each(|value| *value = noise() as u8);
+                }
+                Place::Integers { .. } | Place::Constant(_) | Place::Nowhere => {}
+            }
+        }
     }
 
     fn fill(&mut self, index: usize, view: &TensorView<'_>) -> Result<(), BackendError> {
@@ -234,7 +267,7 @@ impl Session for NativeSession {
             self.fill(index, view)?;
         }
         self.cancellation.start();
-        let outcome = self.run_steps();
+        let outcome = self.run_steps(|_| {});
         if self.cancellation.finish() {
             return Err(BackendError::Cancelled { backend: NAME.to_owned() });
         }

@@ -46,11 +46,11 @@ impl Broadcast {
     }
 
     /// Sets each result to `combine(a, b)`, which may say that there is none.
-    pub(crate) fn run<T: Copy>(
+    pub(crate) fn run<T: Copy, R: Copy>(
         &self,
         operands: [&[T]; 2],
-        results: &mut [T],
-        combine: impl Fn(T, T) -> Option<T> + Copy,
+        results: &mut [R],
+        combine: impl Fn(T, T) -> Option<R> + Copy,
     ) -> Option<()> {
         if results.is_empty() {
             return Some(());
@@ -59,11 +59,11 @@ impl Broadcast {
     }
 }
 
-fn walk<T: Copy>(
+fn walk<T: Copy, R: Copy>(
     dimensions: &[Dimension],
     [first, second]: [&[T]; 2],
-    results: &mut [T],
-    combine: impl Fn(T, T) -> Option<T> + Copy,
+    results: &mut [R],
+    combine: impl Fn(T, T) -> Option<R> + Copy,
 ) -> Option<()> {
     match dimensions {
         [] | [_] => {

@@ -1,9 +1,9 @@
 //! A model's main graph as plain data, read from the flatbuffer and checked.
 
-use image_embedder_backend::{BackendError, DType, Dimension, Quantization, TensorSpec};
+use image_embedder_backend::{BackendError, DType, Dimension, Quantization, TensorSpec, f16};
 use image_embedder_schema::List;
 use image_embedder_schema::tflite::{self, TensorType};
-use tract_core::prelude::{Tensor, f16};
+use tract_core::prelude::Tensor;
 
 use crate::failure::{invalid, tract_error};
 use crate::steps::Steps;

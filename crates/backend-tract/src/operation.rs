@@ -10,7 +10,7 @@ use tract_core::internal::{
 use tract_core::prelude::{Datum, Tensor};
 
 type Inplace = dyn Fn(&mut [f32]) + Send + Sync;
-type Combined<T> = dyn Fn(&[&[T]], &mut [T]) -> Result<(), String> + Send + Sync;
+type Combined<T, R> = dyn Fn(&[&[T]], &mut [R]) -> Result<(), String> + Send + Sync;
 
 /// A function that changes the elements of a float tensor where they are.
 #[derive(Clone)]
@@ -38,19 +38,19 @@ impl Map {
 }
 
 /// A function of whole tensors of one type, whose result has a shape that is known beforehand.
-pub(crate) struct Combine<T> {
+pub(crate) struct Combine<T, R> {
     name: &'static str,
     shape: Vec<usize>,
-    function: Arc<Combined<T>>,
+    function: Arc<Combined<T, R>>,
 }
 
-impl<T> Combine<T> {
+impl<T, R> Combine<T, R> {
     /// The function gets all inputs and the output, in row-major order; what it returns as an error
     /// ends the run.
     pub(crate) fn new(
         name: &'static str,
         shape: Vec<usize>,
-        function: impl Fn(&[&[T]], &mut [T]) -> Result<(), String> + Send + Sync + 'static,
+        function: impl Fn(&[&[T]], &mut [R]) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
         Self { name, shape, function: Arc::new(function) }
     }
@@ -65,7 +65,7 @@ pub(crate) struct QuantizeRows {
     pub(crate) rounding: crate::steps::RangeRounding,
 }
 
-impl<T> Clone for Combine<T> {
+impl<T, R> Clone for Combine<T, R> {
     fn clone(&self) -> Self {
         let (shape, function) = (self.shape.clone(), Arc::clone(&self.function));
         Self { name: self.name, shape, function }
@@ -78,7 +78,7 @@ impl fmt::Debug for Map {
     }
 }
 
-impl<T> fmt::Debug for Combine<T> {
+impl<T, R> fmt::Debug for Combine<T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} into {:?}", self.name, self.shape)
     }
@@ -100,13 +100,13 @@ impl PartialEq for Map {
 
 impl Eq for Map {}
 
-impl<T> PartialEq for Combine<T> {
+impl<T, R> PartialEq for Combine<T, R> {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.function, &other.function) && self.shape == other.shape
     }
 }
 
-impl<T> Eq for Combine<T> {}
+impl<T, R> Eq for Combine<T, R> {}
 
 impl PartialEq for QuantizeRows {
     fn eq(&self, other: &Self) -> bool {
@@ -142,7 +142,7 @@ impl TypedOp for Map {
     as_op!();
 }
 
-impl<T: Datum + Copy> Op for Combine<T> {
+impl<T: Datum + Copy, R: Datum + Copy + Default> Op for Combine<T, R> {
     fn name(&self) -> StaticName {
         self.name.into()
     }
@@ -150,16 +150,16 @@ impl<T: Datum + Copy> Op for Combine<T> {
     op_as_typed_op!();
 }
 
-impl<T: Datum + Copy> EvalOp for Combine<T> {
+impl<T: Datum + Copy, R: Datum + Copy + Default> EvalOp for Combine<T, R> {
     op_out_of_plan!();
 
     fn eval(&self, _context: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let mut output = Tensor::zero_dt(T::datum_type(), &self.shape)?;
+        let mut output = Tensor::zero_dt(R::datum_type(), &self.shape)?;
         let views = inputs
             .iter()
             .map(|input| input.try_as_plain_ram()?.as_slice::<T>())
             .collect::<TractResult<TVec<&[T]>>>()?;
-        let results = (self.function)(&views, output.try_as_plain_ram_mut()?.as_slice_mut::<T>()?);
+        let results = (self.function)(&views, output.try_as_plain_ram_mut()?.as_slice_mut::<R>()?);
         if let Err(reason) = results {
             bail!(reason);
         }
@@ -167,12 +167,12 @@ impl<T: Datum + Copy> EvalOp for Combine<T> {
     }
 }
 
-impl<T: Datum + Copy> TypedOp for Combine<T> {
+impl<T: Datum + Copy, R: Datum + Copy + Default> TypedOp for Combine<T, R> {
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
         if let Some(other) = inputs.iter().find(|fact| fact.datum_type != T::datum_type()) {
             bail!("expected {:?}, found {other:?}", T::datum_type());
         }
-        Ok(tvec!(T::fact(&self.shape)))
+        Ok(tvec!(R::fact(&self.shape)))
     }
 
     as_op!();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use image_embedder_backend::{
     BackendError, DType, ModelData, Session, TensorSpec, TensorView, TensorViewMut, check_count,
-    check_inputs, check_outputs, resized_shapes,
+    check_inputs, check_outputs, f16, resized_shapes,
 };
 use tract_core::internal::TypedSimpleState;
 use tract_core::prelude::{TValue, TVec, Tensor};
@@ -104,7 +104,7 @@ impl Session for TractSession {
 }
 
 fn unknown_view(dtype: DType) -> BackendError {
-    runtime_error(format!("expected a view of 8 to 32-bit numbers, found one of {dtype}"))
+    runtime_error(format!("expected a view of 8 to 64-bit numbers, found one of {dtype}"))
 }
 
 /// Copies elements into a tensor of the same size.
@@ -121,6 +121,8 @@ fn write_tensor(tensor: &mut Tensor, elements: &TensorView<'_>) -> Result<(), Ba
         TensorView::UInt8(elements) => bytes.copy_from_slice(elements),
         TensorView::Int8(elements) => write(bytes, elements, |element| element.to_ne_bytes()),
         TensorView::Float32(elements) => write(bytes, elements, |element| element.to_ne_bytes()),
+        TensorView::Float16(elements) => write(bytes, elements, |element| element.to_ne_bytes()),
+        TensorView::Int64(elements) => write(bytes, elements, |element| element.to_ne_bytes()),
         TensorView::Int16(elements) => write(bytes, elements, |element| element.to_ne_bytes()),
         TensorView::Int32(elements) => write(bytes, elements, |element| element.to_ne_bytes()),
         other => return Err(unknown_view(other.dtype())),
@@ -146,6 +148,8 @@ fn read_tensor(
         TensorViewMut::UInt8(elements) => elements.copy_from_slice(bytes),
         TensorViewMut::Int8(elements) => read(elements, bytes, i8::from_ne_bytes),
         TensorViewMut::Float32(elements) => read(elements, bytes, f32::from_ne_bytes),
+        TensorViewMut::Float16(elements) => read(elements, bytes, f16::from_ne_bytes),
+        TensorViewMut::Int64(elements) => read(elements, bytes, i64::from_ne_bytes),
         TensorViewMut::Int16(elements) => read(elements, bytes, i16::from_ne_bytes),
         TensorViewMut::Int32(elements) => read(elements, bytes, i32::from_ne_bytes),
         other => return Err(unknown_view(other.dtype())),

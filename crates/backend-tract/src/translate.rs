@@ -22,7 +22,7 @@ use tract_core::prelude::OutletId;
 
 use crate::graph_builder::Operation;
 use crate::steps::Activation;
-use binary::Binary;
+use binary::{Binary, Comparison};
 use convolution::ConvolutionOptions;
 use pooling::PoolingOptions;
 use reduction::Reduction;
@@ -79,6 +79,9 @@ pub(crate) fn translation(number: i32, options: &Options<'_>) -> Option<Translat
     let binary = |function: Binary, activation: Activation| {
         one(move |operation| binary::translate(operation, function, activation))
     };
+    let comparison = |comparison: Comparison| {
+        one(move |operation| binary::translate_comparison(operation, comparison))
+    };
     let reduction = |function: Reduction| {
         let keep_dims = match options {
             Options::ReducerOptions(o) => o.keep_dims(),
@@ -93,6 +96,9 @@ pub(crate) fn translation(number: i32, options: &Options<'_>) -> Option<Translat
             binary(Binary::Add, activation(o.fused_activation_function())?)
         }
         (Code::Add, Options::None) => binary(Binary::Add, Activation::None),
+        (Code::AddN, _) => one(binary::translate_sum),
+        (Code::ArgMax, _) => one(|operation| reduction::translate_arg_extreme(operation, true)),
+        (Code::ArgMin, _) => one(|operation| reduction::translate_arg_extreme(operation, false)),
         (Code::AveragePool2d, Options::Pool2DOptions(o)) => {
             let options = pooling_options(o)?;
             one(move |operation| pooling::translate_average(operation, &options))
@@ -105,6 +111,7 @@ pub(crate) fn translation(number: i32, options: &Options<'_>) -> Option<Translat
             one(|operation| matrix::translate_batch(operation, [false; 2]))
         }
         (Code::BatchToSpaceNd, _) => one(layout::translate_batch_to_space),
+        (Code::BroadcastTo, _) => one(layout::translate_broadcast_to),
         (Code::Cast, _) => one(conversion::translate_cast),
         (Code::Ceil, _) => unary(Unary::Ceil),
         (Code::Concatenation, Options::ConcatenationOptions(o)) => {
@@ -121,6 +128,7 @@ pub(crate) fn translation(number: i32, options: &Options<'_>) -> Option<Translat
             };
             one(move |operation| convolution::translate(operation, &options))
         }
+        (Code::Cos, _) => unary(Unary::Cos),
         (Code::DepthToSpace, Options::DepthToSpaceOptions(o)) => {
             let block = o.block_size();
             one(move |operation| layout::translate_depth_to_space(operation, block))
@@ -140,6 +148,7 @@ pub(crate) fn translation(number: i32, options: &Options<'_>) -> Option<Translat
         }
         (Code::Div, Options::None) => binary(Binary::Div, Activation::None),
         (Code::Elu, _) => unary(Unary::Elu),
+        (Code::Equal, _) => comparison(Comparison::Equal),
         (Code::Exp, _) => unary(Unary::Exp),
         (Code::ExpandDims, _) => one(layout::translate_expand_dims),
         (Code::Fill, _) => one(layout::translate_fill),
@@ -164,6 +173,8 @@ pub(crate) fn translation(number: i32, options: &Options<'_>) -> Option<Translat
             unary(Unary::Gelu { approximate: o.approximate() })
         }
         (Code::Gelu, Options::None) => unary(Unary::Gelu { approximate: false }),
+        (Code::Greater, _) => comparison(Comparison::Greater),
+        (Code::GreaterEqual, _) => comparison(Comparison::GreaterEqual),
         (Code::HardSwish, _) => unary(Unary::HardSwish),
         (Code::L2Normalization, Options::L2NormOptions(o)) => {
             let activation = activation(o.fused_activation_function())?;
@@ -172,10 +183,23 @@ pub(crate) fn translation(number: i32, options: &Options<'_>) -> Option<Translat
         (Code::L2Normalization, Options::None) => {
             one(|operation| normalization::translate_l2(operation, Activation::None))
         }
+        (Code::L2Pool2d, Options::Pool2DOptions(o)) => {
+            let options = pooling_options(o)?;
+            one(move |operation| pooling::translate_l2(operation, &options))
+        }
         (Code::LeakyRelu, Options::LeakyReluOptions(o)) => {
             unary(Unary::LeakyRelu { alpha: o.alpha() })
         }
+        (Code::Less, _) => comparison(Comparison::Less),
+        (Code::LessEqual, _) => comparison(Comparison::LessEqual),
         (Code::Log, _) => unary(Unary::Log),
+        (Code::LogicalAnd, _) => {
+            one(|operation| binary::translate_logical(operation, |a, b| a && b))
+        }
+        (Code::LogicalNot, _) => one(binary::translate_not),
+        (Code::LogicalOr, _) => {
+            one(|operation| binary::translate_logical(operation, |a, b| a || b))
+        }
         (Code::LogSoftmax, _) => one(normalization::translate_log_softmax),
         (Code::Logistic, _) => unary(Unary::Logistic),
         (Code::Maximum, _) => binary(Binary::Maximum, Activation::None),
@@ -199,6 +223,7 @@ pub(crate) fn translation(number: i32, options: &Options<'_>) -> Option<Translat
         }
         (Code::Mul, Options::None) => binary(Binary::Mul, Activation::None),
         (Code::Neg, _) => unary(Unary::Neg),
+        (Code::NotEqual, _) => comparison(Comparison::NotEqual),
         (Code::Pack, Options::PackOptions(o)) => {
             let axis = o.axis();
             one(move |operation| layout::translate_pack(operation, axis))
@@ -207,6 +232,8 @@ pub(crate) fn translation(number: i32, options: &Options<'_>) -> Option<Translat
         (Code::Pow, _) => binary(Binary::Pow, Activation::None),
         (Code::Prelu, _) => one(binary::translate_prelu),
         (Code::Quantize, _) => one(conversion::translate_quantize),
+        (Code::Range, _) => one(layout::translate_range),
+        (Code::Rank, _) => one(layout::translate_rank),
         (Code::ReduceMax, _) => reduction(Reduction::Max),
         (Code::ReduceMin, _) => reduction(Reduction::Min),
         (Code::ReduceProd, _) => reduction(Reduction::Prod),
@@ -228,9 +255,13 @@ pub(crate) fn translation(number: i32, options: &Options<'_>) -> Option<Translat
             };
             one(move |operation| resize::translate_nearest_neighbor(operation, alignment))
         }
+        (Code::ReverseV2, _) => one(selection::translate_reverse),
         (Code::Round, _) => unary(Unary::Round),
         (Code::Rsqrt, _) => unary(Unary::Rsqrt),
+        (Code::Select, _) => one(|operation| selection::translate_select(operation, false)),
+        (Code::SelectV2, _) => one(|operation| selection::translate_select(operation, true)),
         (Code::Shape, _) => one(layout::translate_shape),
+        (Code::Sin, _) => unary(Unary::Sin),
         (Code::Slice, _) => one(selection::translate_slice),
         (Code::Softmax, Options::SoftmaxOptions(o)) => {
             let beta = o.beta();
@@ -269,6 +300,7 @@ pub(crate) fn translation(number: i32, options: &Options<'_>) -> Option<Translat
         (Code::Sub, Options::None) => binary(Binary::Sub, Activation::None),
         (Code::Sum, _) => reduction(Reduction::Sum),
         (Code::Tanh, _) => unary(Unary::Tanh),
+        (Code::Tile, _) => one(selection::translate_tile),
         (Code::Transpose, _) => one(layout::translate_transpose),
         (Code::TransposeConv, Options::TransposeConvOptions(o)) => {
             let options = ConvolutionOptions {
@@ -283,6 +315,7 @@ pub(crate) fn translation(number: i32, options: &Options<'_>) -> Option<Translat
             let axis = o.axis();
             many(move |operation| selection::translate_unpack(operation, axis))
         }
+        (Code::ZerosLike, _) => one(layout::translate_zeros_like),
         _ => None,
     }
 }

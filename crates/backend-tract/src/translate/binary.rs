@@ -1,5 +1,5 @@
 //! Functions of two elements, such as `ADD` and `MUL`, over shapes that may differ in dimensions
-//! of one element; and `PRELU`.
+//! of one element; comparisons, `ADD_N` and `PRELU`.
 
 use image_embedder_backend::{BackendError, DType};
 use tract_core::prelude::{Datum, OutletId};
@@ -56,19 +56,19 @@ impl<'a> Pair<'a> {
     }
 
     /// Adds the function of every pair of elements.
-    fn wire<T: Datum + Copy>(
+    fn wire<T: Datum + Copy, R: Datum + Copy + Default>(
         self,
         operation: &mut Operation<'_, '_>,
         name: &'static str,
-        combine: impl Fn(T, T) -> Option<T> + Copy + Send + Sync + 'static,
+        combine: impl Fn(T, T) -> Option<R> + Copy + Send + Sync + 'static,
     ) -> Result<OutletId, BackendError> {
         let Self { operands: [a, b], shape, broadcast } = self;
-        let op = Combine::new(name, shape, move |inputs: &[&[T]], results: &mut [T]| {
+        let op = Combine::new(name, shape, move |inputs: &[&[T]], results: &mut [R]| {
             let &[a, b] = inputs else {
                 return Err("expected two inputs".to_owned());
             };
             let done = broadcast.run([a, b], results, combine);
-            done.ok_or_else(|| "division by zero, or a result out of range".to_owned())
+            done.ok_or_else(|| "division by zero".to_owned())
         });
         operation.wire(op, &[a.outlet, b.outlet])
     }
@@ -97,13 +97,11 @@ pub(super) fn translate(
         return bytes(operation, pair, function, activation);
     }
     if pair.is_all(operation, Kind::Whole)? {
-        if activation != Activation::None {
-            return Err(operation.unsupported("a fused activation on whole numbers"));
-        }
-        return match operation.output(0)?.dtype {
-            Some(DType::Int64) => whole_64(operation, pair, function),
-            _ => whole_32(operation, pair, function),
+        let results = match operation.output(0)?.dtype {
+            Some(DType::Int64) => whole_64(operation, pair, function)?,
+            _ => whole_32(operation, pair, function)?,
         };
+        return bounded_whole(operation, results, activation);
     }
     Err(operation.unsupported_elements())
 }
@@ -138,6 +136,33 @@ fn floats(
     }
 }
 
+/// Whole numbers bounded by an activation.
+fn bounded_whole(
+    operation: &mut Operation<'_, '_>,
+    values: OutletId,
+    activation: Activation,
+) -> Result<OutletId, BackendError> {
+    // Whole bounds, or none at all, which the conversion makes the ends of the type.
+    let (least, largest) = activation.range();
+    if activation == Activation::None {
+        return Ok(values);
+    }
+    let shape = operation.shape(values)?;
+    match operation.output(0)?.dtype {
+        Some(DType::Int64) => operation.wire(clamp(shape, least as i64, largest as i64), &[values]),
+        _ => operation.wire(clamp(shape, least as i32, largest as i32), &[values]),
+    }
+}
+
+fn clamp<T: Datum + Copy + Ord>(shape: Vec<usize>, least: T, largest: T) -> Combine<T, T> {
+    Combine::new("Clamp", shape, move |inputs: &[&[T]], results: &mut [T]| {
+        for (result, value) in results.iter_mut().zip(inputs.iter().copied().flatten()) {
+            *result = (*value).clamp(least, largest);
+        }
+        Ok(())
+    })
+}
+
 /// Functions of whole numbers, whose sums and products wrap around as in TensorFlow Lite.
 macro_rules! whole {
     ($name:ident, $T:ty) => {
@@ -148,13 +173,15 @@ macro_rules! whole {
         ) -> Result<OutletId, BackendError> {
             match function {
                 Binary::Add => pair.wire(operation, "Add", |a: $T, b: $T| Some(a.wrapping_add(b))),
-                Binary::Div => pair.wire(operation, "Div", |a: $T, b: $T| a.checked_div(b)),
+                Binary::Div => {
+                    pair.wire(operation, "Div", |a: $T, b: $T| (b != 0).then(|| a.wrapping_div(b)))
+                }
                 Binary::FloorDiv => pair.wire(operation, "FloorDiv", |a: $T, b: $T| {
-                    let inexact = a.checked_rem(b)? != 0 && (a < 0) != (b < 0);
-                    Some(a.checked_div(b)? - <$T>::from(inexact))
+                    let inexact = b != 0 && a.wrapping_rem(b) != 0 && (a < 0) != (b < 0);
+                    (b != 0).then(|| a.wrapping_div(b) - <$T>::from(inexact))
                 }),
                 Binary::FloorMod => pair.wire(operation, "FloorMod", |a: $T, b: $T| {
-                    let remainder = a.checked_rem(b)?;
+                    let remainder = if b == 0 { return None } else { a.wrapping_rem(b) };
                     let other_side = remainder != 0 && (remainder < 0) != (b < 0);
                     Some(if other_side { remainder + b } else { remainder })
                 }),
@@ -162,7 +189,8 @@ macro_rules! whole {
                 Binary::Minimum => pair.wire(operation, "Minimum", |a: $T, b: $T| Some(a.min(b))),
                 Binary::Mul => pair.wire(operation, "Mul", |a: $T, b: $T| Some(a.wrapping_mul(b))),
                 Binary::Pow => pair.wire(operation, "Pow", |a: $T, b: $T| {
-                    Some(a.wrapping_pow(u32::try_from(b).ok()?))
+                    // Of whole numbers only one has a whole inverse, and its own root: itself.
+                    Some(u32::try_from(b).map_or(<$T>::from(a == 1), |b| a.wrapping_pow(b)))
                 }),
                 Binary::SquaredDifference => {
                     pair.wire(operation, "SquaredDifference", |a: $T, b: $T| {
@@ -402,5 +430,136 @@ pub(super) fn translate_prelu(operation: &mut Operation<'_, '_>) -> Result<Outle
     let negative = FixedPoint::new(f64::from(input.scale * slope.scale / output.scale));
     pair.wire_steps(operation, "Prelu", move |value, slope| {
         range.clamp(if value >= 0 { positive.apply(value) } else { negative.apply(value * slope) })
+    })
+}
+
+/// A relation of two elements.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Comparison {
+    Equal,
+    Greater,
+    GreaterEqual,
+    Less,
+    LessEqual,
+    NotEqual,
+}
+
+impl Comparison {
+    fn holds<T: PartialOrd>(self, a: T, b: T) -> bool {
+        match self {
+            Self::Equal => a == b,
+            Self::Greater => a > b,
+            Self::GreaterEqual => a >= b,
+            Self::Less => a < b,
+            Self::LessEqual => a <= b,
+            Self::NotEqual => a != b,
+        }
+    }
+}
+
+pub(super) fn translate_comparison(
+    operation: &mut Operation<'_, '_>,
+    comparison: Comparison,
+) -> Result<OutletId, BackendError> {
+    let pair = Pair::new(operation)?;
+    let [a, b] = &pair.operands;
+    if a.tensor.dtype != b.tensor.dtype || operation.output(0)?.kind() != Some(Kind::Bool) {
+        return Err(operation.unsupported_elements());
+    }
+    match (a.kind, a.tensor.dtype) {
+        (Kind::Bytes, _) if a.tensor.quantization.is_some() => {
+            // ```text
+            // scaled = (steps * 2^8) * scale
+            // ```
+            //
+            // Source of the formula: TensorFlow Lite's builtin comparisons of 8-bit tensors.
+            let factors = [a.tensor.steps()?, b.tensor.steps()?]
+                .map(|steps| FixedPoint::new(f64::from(steps.scale)));
+            let scaled =
+                move |steps: f32, operand: usize| factors[operand].apply((steps as i32) << 8);
+            pair.wire(operation, "Compare", move |a: f32, b: f32| {
+                Some(comparison.holds(scaled(a, 0), scaled(b, 1)))
+            })
+        }
+        (Kind::Float | Kind::Bytes, _) => {
+            pair.wire(operation, "Compare", move |a: f32, b: f32| Some(comparison.holds(a, b)))
+        }
+        (Kind::Whole, Some(DType::Int64)) => {
+            pair.wire(operation, "Compare", move |a: i64, b: i64| Some(comparison.holds(a, b)))
+        }
+        (Kind::Whole, _) => {
+            pair.wire(operation, "Compare", move |a: i32, b: i32| Some(comparison.holds(a, b)))
+        }
+        (Kind::Bool, _) => {
+            pair.wire(operation, "Compare", move |a: bool, b: bool| Some(comparison.holds(a, b)))
+        }
+    }
+}
+
+/// A function of two truth values.
+pub(super) fn translate_logical(
+    operation: &mut Operation<'_, '_>,
+    function: fn(bool, bool) -> bool,
+) -> Result<OutletId, BackendError> {
+    let pair = Pair::new(operation)?;
+    if !pair.is_all(operation, Kind::Bool)? {
+        return Err(operation.unsupported_elements());
+    }
+    pair.wire(operation, "Logical", move |a: bool, b: bool| Some(function(a, b)))
+}
+
+pub(super) fn translate_not(operation: &mut Operation<'_, '_>) -> Result<OutletId, BackendError> {
+    let input = operation.input(0)?;
+    if input.kind != Kind::Bool || operation.output(0)?.kind() != Some(Kind::Bool) {
+        return Err(operation.unsupported_elements());
+    }
+    let not = Combine::new("Not", input.shape, |inputs: &[&[bool]], results: &mut [bool]| {
+        for (result, value) in results.iter_mut().zip(inputs.iter().copied().flatten()) {
+            *result = !value;
+        }
+        Ok(())
+    });
+    operation.wire(not, &[input.outlet])
+}
+
+/// `ADD_N`: the sum of inputs of one shape.
+pub(super) fn translate_sum(operation: &mut Operation<'_, '_>) -> Result<OutletId, BackendError> {
+    let first = operation.input(0)?;
+    let mut parts = Vec::new();
+    for index in 0..operation.input_count() {
+        let part = operation.input(index)?;
+        operation.check_moves(&part, 0)?;
+        if part.shape != first.shape {
+            return Err(operation.invalid(format!(
+                "expected inputs of one shape, found {:?} and {:?}",
+                first.shape, part.shape
+            )));
+        }
+        parts.push(part.outlet);
+    }
+    match first.tensor.dtype {
+        Some(DType::Float32) => {
+            operation.wire(sum(first.shape, |sum: f32, value: f32| sum + value), &parts)
+        }
+        Some(DType::Int32) => operation.wire(sum(first.shape, i32::wrapping_add), &parts),
+        _ => Err(operation.unsupported_elements()),
+    }
+}
+
+fn sum<T: Datum + Copy>(
+    shape: Vec<usize>,
+    add: impl Fn(T, T) -> T + Send + Sync + 'static,
+) -> Combine<T, T> {
+    Combine::new("AddN", shape, move |inputs: &[&[T]], sums: &mut [T]| {
+        let Some((first, rest)) = inputs.split_first() else {
+            return Err("expected inputs".to_owned());
+        };
+        sums.copy_from_slice(first);
+        for part in rest {
+            for (sum, value) in sums.iter_mut().zip(*part) {
+                *sum = add(*sum, *value);
+            }
+        }
+        Ok(())
     })
 }

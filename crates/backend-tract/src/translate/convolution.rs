@@ -173,28 +173,32 @@ impl End {
                 let (least, largest) = self.activation.range();
                 let channels = self.channels;
                 let shape = operation.shape(sums)?;
-                let rescale = Combine::new("Rescale", shape, move |inputs, results: &mut [f32]| {
-                    let &[sums, scales] = inputs else {
-                        return Err("expected sums and scales".to_owned());
-                    };
-                    let row = results.len().checked_div(scales.len()).unwrap_or(0).max(1);
-                    for ((results, sums), scale) in
-                        results.chunks_exact_mut(row).zip(sums.chunks_exact(row)).zip(scales)
-                    {
-                        let pixels =
-                            results.chunks_exact_mut(channels).zip(sums.chunks_exact(channels));
-                        for (results, sums) in pixels {
-                            let constants = weight_scales.iter().zip(&bias);
-                            for ((result, sum), (weight_scale, bias)) in
-                                results.iter_mut().zip(sums).zip(constants)
-                            {
-                                let value = sum * (scale * weight_scale) + bias;
-                                *result = value.max(least).min(largest);
+                let rescale = Combine::new(
+                    "Rescale",
+                    shape,
+                    move |inputs: &[&[f32]], results: &mut [f32]| {
+                        let &[sums, scales] = inputs else {
+                            return Err("expected sums and scales".to_owned());
+                        };
+                        let row = results.len().checked_div(scales.len()).unwrap_or(0).max(1);
+                        for ((results, sums), scale) in
+                            results.chunks_exact_mut(row).zip(sums.chunks_exact(row)).zip(scales)
+                        {
+                            let pixels =
+                                results.chunks_exact_mut(channels).zip(sums.chunks_exact(channels));
+                            for (results, sums) in pixels {
+                                let constants = weight_scales.iter().zip(&bias);
+                                for ((result, sum), (weight_scale, bias)) in
+                                    results.iter_mut().zip(sums).zip(constants)
+                                {
+                                    let value = sum * (scale * weight_scale) + bias;
+                                    *result = value.max(least).min(largest);
+                                }
                             }
                         }
-                    }
-                    Ok(())
-                });
+                        Ok(())
+                    },
+                );
                 operation.wire(rescale, &[sums, scales])
             }
             _ => bounded(operation, sums, self.activation),

@@ -6,16 +6,21 @@ use std::sync::Arc;
 use image_embedder_backend::{BackendError, DType};
 use tract_core::internal::{Tensor, tensor1};
 use tract_core::ops::array::{MultiBroadcastTo, Pad, PadMode, TypedConcat};
+use tract_core::ops::cast::cast;
 use tract_core::ops::change_axes::{AxisOp, perm_to_ops};
 use tract_core::prelude::OutletId;
 
 use super::selection::take;
 use super::unary::by_table;
-use crate::graph_builder::{Operand, Operation};
+use crate::failure::tract_error;
+use crate::graph_builder::{Operand, Operation, held_type};
 use crate::model_file::{Kind, checked_volume};
 use crate::steps::{Activation, Steps};
 
 /// The new shape comes from the second input, or else from the output's own shape.
+///
+/// A shape of another number of elements is a [`BackendError::ShapeMismatch`]: it may fit another
+/// size of the model's input.
 pub(super) fn translate_reshape(
     operation: &mut Operation<'_, '_>,
 ) -> Result<OutletId, BackendError> {
@@ -97,13 +102,93 @@ pub(super) fn translate_fill(operation: &mut Operation<'_, '_>) -> Result<Outlet
 
 /// The sizes of the input, which are known.
 pub(super) fn translate_shape(operation: &mut Operation<'_, '_>) -> Result<OutletId, BackendError> {
-    let shape = operation.input(0)?.shape;
-    // Sizes are below 2^30.
-    let tensor = match operation.output(0)?.dtype {
-        Some(DType::Int64) => tensor1(&shape.iter().map(|&size| size as i64).collect::<Vec<_>>()),
-        _ => tensor1(&shape.iter().map(|&size| size as i32).collect::<Vec<_>>()),
+    let sizes: Vec<i64> = operation.input(0)?.shape.into_iter().map(|size| size as i64).collect();
+    integers(operation, &[sizes.len()], sizes)
+}
+
+/// The number of dimensions.
+pub(super) fn translate_rank(operation: &mut Operation<'_, '_>) -> Result<OutletId, BackendError> {
+    let rank = operation.input(0)?.shape.len() as i64;
+    integers(operation, &[], vec![rank])
+}
+
+/// Whole numbers from the first input up to the second, exclusive, in steps of the third.
+pub(super) fn translate_range(operation: &mut Operation<'_, '_>) -> Result<OutletId, BackendError> {
+    let mut numbers = [0; 3];
+    for (index, number) in numbers.iter_mut().enumerate() {
+        *number = match operation.integers(index)?[..] {
+            [value] => value,
+            ref values => {
+                return Err(operation.invalid(format!("expected one number, found {values:?}")));
+            }
+        };
+    }
+    let [start, limit, step] = numbers;
+    let distance = limit.checked_sub(start).filter(|_| step != 0);
+    let count = distance.and_then(|distance| {
+        let rest = i64::from(distance % step != 0);
+        usize::try_from(distance.checked_div(step)? + rest).ok()
+    });
+    let Some(count) = count else {
+        return Err(operation.invalid(format!(
+            "expected steps that lead from {start} to {limit}, found steps of {step}"
+        )));
     };
-    operation.add_constant(tensor)
+    checked_volume("of RANGE", &[count])?;
+    let values = std::iter::successors(Some(start), |value| value.checked_add(step));
+    integers(operation, &[count], values.take(count).collect())
+}
+
+/// Whole numbers of the output's type that are known.
+fn integers(
+    operation: &mut Operation<'_, '_>,
+    shape: &[usize],
+    values: Vec<i64>,
+) -> Result<OutletId, BackendError> {
+    let output = operation.output(0)?;
+    let Some(held) = held_type(output).filter(|_| output.kind() == Some(Kind::Whole)) else {
+        return Err(operation.unsupported_elements());
+    };
+    let wide = operation.add_constant(tensor1(&values))?;
+    let narrow = operation.wire(cast(held), &[wide])?;
+    operation.reshape(narrow, shape)
+}
+
+/// Zeros in the shape of the input.
+pub(super) fn translate_zeros_like(
+    operation: &mut Operation<'_, '_>,
+) -> Result<OutletId, BackendError> {
+    let input = operation.input(0)?;
+    operation.check_moves(&input, 0)?;
+    let held = held_type(input.tensor)
+        .filter(|_| matches!(input.kind, Kind::Float | Kind::Whole))
+        .ok_or_else(|| operation.unsupported_elements())?;
+    let zeros = Tensor::zero_dt(held, &input.shape)
+        .map_err(|error| tract_error("making a constant", &error))?;
+    operation.add_constant(zeros)
+}
+
+/// Repeated to the shape in the second input.
+pub(super) fn translate_broadcast_to(
+    operation: &mut Operation<'_, '_>,
+) -> Result<OutletId, BackendError> {
+    let input = operation.input(0)?;
+    operation.check_moves(&input, 0)?;
+    let shape = operation.sizes(1)?;
+    let missing = shape.len().checked_sub(input.shape.len());
+    let fits = missing.is_some_and(|missing| {
+        shape[missing..].iter().zip(&input.shape).all(|(&size, &own)| own == size || own == 1)
+    });
+    let (Some(missing), true) = (missing, fits) else {
+        return Err(operation.invalid(format!(
+            "expected a shape that {:?} can be repeated to, found {shape:?}",
+            input.shape
+        )));
+    };
+    checked_volume("of BROADCAST_TO", &shape)?;
+    let ranked = [&vec![1; missing][..], &input.shape].concat();
+    let ranked = operation.reshape(input.outlet, &ranked)?;
+    operation.wire(MultiBroadcastTo::new(shape.into()), &[ranked])
 }
 
 /// The second input says which input dimension each output dimension is.
@@ -211,7 +296,7 @@ pub(super) fn translate_space_to_batch(
     let input = operation.input(0)?;
     operation.check_moves(&input, 0)?;
     let margins = [(0, 0), (top, bottom), (left, right), (0, 0)];
-    let padded = pad(operation, &input, &margins, 0.0)?;
+    let padded = pad(operation, &input, &margins, Arc::new(Tensor::from(0f32)))?;
     let shape = operation.shape(padded)?;
     let (height, width) = (shape[1], shape[2]);
     if height % block[0] != 0 || width % block[1] != 0 {
@@ -352,30 +437,35 @@ pub(super) fn margins(
 pub(super) fn translate_pad(operation: &mut Operation<'_, '_>) -> Result<OutletId, BackendError> {
     let input = operation.input(0)?;
     operation.check_moves(&input, 0)?;
-    if !matches!(input.kind, Kind::Float | Kind::Bytes) {
-        return Err(operation.unsupported_elements());
-    }
     let margins = margins(operation)?;
     let value = match operation.optional_input(2)? {
-        None => 0.0,
+        None => {
+            let held = held_type(input.tensor).ok_or_else(|| operation.unsupported_elements())?;
+            let zero = Tensor::zero_scalar_dt(held);
+            Arc::new(zero.map_err(|error| tract_error("making a constant", &error))?)
+        }
         Some(value)
             if value.tensor.dtype == input.tensor.dtype
                 && value.tensor.quantization == input.tensor.quantization
                 && value.volume() == 1 =>
         {
-            operation.floats(2)?.first().copied().unwrap_or_default()
+            let Some(tensor) = operation.constant(2)? else {
+                return Err(operation.unsupported("a value that is not constant"));
+            };
+            let scalar = (*tensor).clone().into_shape(&[]);
+            Arc::new(scalar.map_err(|error| tract_error("making a constant", &error))?)
         }
         Some(_) => return Err(operation.unsupported("a value that is not one like the input's")),
     };
     pad(operation, &input, &margins, value)
 }
 
-/// A tensor of floats or bytes with a value around it.
+/// A tensor with a value around it.
 fn pad(
     operation: &mut Operation<'_, '_>,
     input: &Operand<'_>,
     margins: &[(usize, usize)],
-    value: f32,
+    value: Arc<Tensor>,
 ) -> Result<OutletId, BackendError> {
     let padded: Option<Vec<usize>> = input
         .shape
@@ -389,6 +479,5 @@ fn pad(
     if padded == input.shape {
         return Ok(input.outlet);
     }
-    let mode = PadMode::Constant(Arc::new(Tensor::from(value)));
-    operation.wire(Pad::new(margins.to_vec(), mode), &[input.outlet])
+    operation.wire(Pad::new(margins.to_vec(), PadMode::Constant(value)), &[input.outlet])
 }

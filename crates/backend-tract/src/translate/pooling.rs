@@ -1,4 +1,4 @@
-//! `AVERAGE_POOL_2D` and `MAX_POOL_2D`.
+//! `AVERAGE_POOL_2D`, `L2_POOL_2D` and `MAX_POOL_2D`.
 
 use image_embedder_backend::BackendError;
 use image_embedder_schema::tflite::Padding;
@@ -82,6 +82,26 @@ pub(super) fn translate_average(
         }
         _ => Err(operation.unsupported_elements()),
     }
+}
+
+/// The root of the mean of squares under each window.
+pub(super) fn translate_l2(
+    operation: &mut Operation<'_, '_>,
+    options: &PoolingOptions,
+) -> Result<OutletId, BackendError> {
+    let [_, height, width, channels] = operation.image(0)?;
+    let windows = options.windows();
+    let spans = windows.spans(operation, [height, width])?;
+    let input = operation.input(0)?;
+    if (input.kind, operation.output(0)?.kind()) != (Kind::Float, Some(Kind::Float)) {
+        return Err(operation.unsupported_elements());
+    }
+    let pool_spec = windows.pool_spec(spans, [channels, channels]);
+    let pool = SumPool { pool_spec, count_include_pad: false, normalize: true };
+    let squares = operation.wire(Map::each("Square", |value| value * value), &[input.outlet])?;
+    let means = operation.wire(pool, &[squares])?;
+    let roots = operation.wire(Map::each("Root", f32::sqrt), &[means])?;
+    bounded(operation, roots, options.activation)
 }
 
 /// The largest under each window.

@@ -1,12 +1,15 @@
-//! `MEAN`, `SUM` and the other functions of all elements along some dimensions.
+//! `MEAN`, `SUM` and the other functions of all elements along some dimensions; `ARG_MAX` and
+//! `ARG_MIN`.
 
 use image_embedder_backend::BackendError;
+use tract_core::internal::tvec;
+use tract_core::ops::cast::cast;
 use tract_core::ops::nn::{Reduce, Reducer};
-use tract_core::prelude::OutletId;
+use tract_core::prelude::{DatumType, OutletId};
 
-use crate::graph_builder::Operation;
+use crate::graph_builder::{Operation, held_type};
 use crate::model_file::Kind;
-use crate::operation::Map;
+use crate::operation::{Combine, Map};
 use crate::steps::{FixedPoint, Steps};
 
 /// A function of all elements along some dimensions.
@@ -49,8 +52,12 @@ pub(super) fn translate(
     }
     let reduced = (0..rank).filter(|&axis| is_reduced[axis]);
     let count: usize = reduced.clone().map(|axis| input.shape[axis]).product();
-    let results = match count {
-        1 => input.outlet,
+    let results = match (input.kind, count) {
+        (Kind::Whole, _) => {
+            let wide = operation.wire(cast(DatumType::I64), &[input.outlet])?;
+            operation.wire(whole_reduction(&input.shape, &is_reduced, function), &[wide])?
+        }
+        (_, 1) => input.outlet,
         _ => operation.wire(Reduce::new(reduced.collect(), function.reducer()), &[input.outlet])?,
     };
     let finished = match (input.kind, output.kind()) {
@@ -59,10 +66,9 @@ pub(super) fn translate(
             operation.wire(Map::each("Mean", move |sum| sum * factor), &[results])?
         }
         (Kind::Float, Some(Kind::Float)) => results,
-        (Kind::Whole, Some(Kind::Whole))
-            if function != Reduction::Mean && input.tensor.dtype == output.dtype =>
-        {
-            results
+        (Kind::Whole, Some(Kind::Whole)) if input.tensor.dtype == output.dtype => {
+            let narrow = held_type(output).ok_or_else(|| operation.unsupported_elements())?;
+            operation.wire(cast(narrow), &[results])?
         }
         (Kind::Bytes, Some(Kind::Bytes)) if input.tensor.dtype == output.dtype => match function {
             Reduction::Max | Reduction::Min => {
@@ -89,6 +95,44 @@ pub(super) fn translate(
     let size = |axis: usize| if is_reduced[axis] { 1 } else { input.shape[axis] };
     let shape: Vec<usize> = (0..rank).filter(kept).map(size).collect();
     operation.reshape(finished, &shape)
+}
+
+/// A reduction of whole numbers in 64 bits, which wraps around where tract's own ends; means are cut
+/// off.
+fn whole_reduction(shape: &[usize], is_reduced: &[bool], function: Reduction) -> Combine<i64, i64> {
+    let result: Vec<usize> =
+        shape.iter().zip(is_reduced).map(|(&size, &gone)| if gone { 1 } else { size }).collect();
+    // The result of each element: its place in the shape without the dimensions that go.
+    let places: Vec<usize> = (0..shape.iter().product())
+        .map(|element: usize| {
+            let (mut rest, mut place, mut step) = (element, 0, 1);
+            for (&size, &gone) in shape.iter().zip(is_reduced).rev() {
+                if !gone {
+                    place += rest % size * step;
+                    step *= size;
+                }
+                rest /= size;
+            }
+            place
+        })
+        .collect();
+    let (start, combine): (i64, fn(i64, i64) -> i64) = match function {
+        Reduction::Max => (i64::MIN, i64::max),
+        Reduction::Min => (i64::MAX, i64::min),
+        Reduction::Prod => (1, i64::wrapping_mul),
+        Reduction::Mean | Reduction::Sum => (0, i64::wrapping_add),
+    };
+    Combine::new("Reduce", result, move |inputs: &[&[i64]], results: &mut [i64]| {
+        results.fill(start);
+        for (&place, &value) in places.iter().zip(inputs.iter().copied().flatten()) {
+            results[place] = combine(results[place], value);
+        }
+        if function == Reduction::Mean {
+            let count = (places.len() / results.len()) as i64;
+            results.iter_mut().for_each(|result| *result /= count);
+        }
+        Ok(())
+    })
 }
 
 /// How sums of steps become steps of the output.
@@ -129,4 +173,30 @@ fn finish_bytes(
     let bias = -zero_point * scale * count as f32;
     let own = (count * input.zero_point) as f32;
     Some(Map::each("Sum", move |sum| range.clamp(((sum + own) * scale + bias).round() as i32)))
+}
+
+/// The place of the largest or the least element along the axis in the second input; of equal
+/// elements the first counts.
+pub(super) fn translate_arg_extreme(
+    operation: &mut Operation<'_, '_>,
+    is_maximum: bool,
+) -> Result<OutletId, BackendError> {
+    let input = operation.input(0)?;
+    let output = operation.output(0)?;
+    let axis = match operation.integers(1)?[..] {
+        [axis] => operation.axis(axis, input.shape.len())?,
+        ref axes => return Err(operation.invalid(format!("expected one axis, found {axes:?}"))),
+    };
+    let narrow = held_type(output).filter(|_| output.kind() == Some(Kind::Whole));
+    let (Some(narrow), true) = (narrow, input.kind != Kind::Bool) else {
+        return Err(operation.unsupported_elements());
+    };
+    let mut shape = input.shape;
+    if shape.remove(axis) == 0 {
+        return Err(operation.invalid(format!("expected elements along axis {axis}, found none")));
+    }
+    let reducer = if is_maximum { Reducer::ArgMax(false) } else { Reducer::ArgMin(false) };
+    let places = operation.wire(Reduce::new(tvec!(axis), reducer), &[input.outlet])?;
+    let places = operation.wire(cast(narrow), &[places])?;
+    operation.reshape(places, &shape)
 }

@@ -142,7 +142,7 @@ fn mix_images(
     down: Vec<f32>,
     across: Vec<f32>,
     mix: impl Fn([f32; 4], f32, f32) -> f32 + Send + Sync + 'static,
-) -> Combine<f32> {
+) -> Combine<f32, f32> {
     let channels = shape[3].max(1);
     Combine::new("ResizeBilinear", shape, move |inputs: &[&[f32]], results: &mut [f32]| {
         let &[a, b, c, d] = inputs else {

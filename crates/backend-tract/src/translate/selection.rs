@@ -1,15 +1,19 @@
-//! Operators that pick elements: `SLICE`, `STRIDED_SLICE`, `SPLIT`, `UNPACK`, `GATHER` and
-//! `MIRROR_PAD`.
+//! Operators that pick elements: `SLICE`, `STRIDED_SLICE`, `SPLIT`, `UNPACK`, `GATHER`, `TILE`,
+//! `REVERSE_V2`, `SELECT` and `MIRROR_PAD`.
 
 use image_embedder_backend::BackendError;
 use tract_core::internal::tensor1;
 use tract_core::ops::array::{Gather, Slice};
+use tract_core::ops::cast::cast;
 use tract_core::ops::change_axes::AxisOp;
-use tract_core::prelude::OutletId;
+use tract_core::ops::logic::Iff;
+use tract_core::prelude::{DatumType, OutletId};
 
 use super::layout::margins;
+use crate::broadcast::Broadcast;
 use crate::graph_builder::Operation;
-use crate::model_file::MAX_ELEMENTS;
+use crate::model_file::{Kind, MAX_ELEMENTS, checked_volume};
+use crate::operation::Combine;
 
 /// Bit masks of a strided slice, see the schema's `StridedSliceOptions`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -263,31 +267,136 @@ pub(super) fn translate_unpack(
     slices.into_iter().map(|slice| operation.wire(AxisOp::Rm(axis), &[slice])).collect()
 }
 
-/// The elements of the first input that constant indices in the second name along an axis.
+/// The elements of the first input that the indices in the second name along an axis, both apart
+/// for each index of the first `batch_dims` dimensions.
 pub(super) fn translate_gather(
     operation: &mut Operation<'_, '_>,
     axis: i32,
     batch_dims: i32,
 ) -> Result<OutletId, BackendError> {
+    let (input, indices) = (operation.input(0)?, operation.input(1)?);
+    operation.check_moves(&input, 0)?;
+    if indices.kind != Kind::Whole {
+        return Err(operation.unsupported_elements());
+    }
+    let axis = operation.axis(axis.into(), input.shape.len())?;
+    let batch = i64::from(batch_dims) + if batch_dims < 0 { indices.shape.len() as i64 } else { 0 };
+    let batch = usize::try_from(batch)
+        .ok()
+        .filter(|&batch| batch <= axis && batch <= indices.shape.len())
+        .filter(|&batch| input.shape[..batch] == indices.shape[..batch])
+        .ok_or_else(|| {
+            operation.invalid(format!(
+                "expected {batch_dims} dimensions alike before axis {axis}, found shapes {:?} and \
+                 {:?}",
+                input.shape, indices.shape
+            ))
+        })?;
+    let size = input.shape[axis];
+    let images: usize = input.shape[..batch].iter().product();
+    let outer: usize = input.shape[batch..axis].iter().product();
+    let run: usize = input.shape[axis + 1..].iter().product();
+    let list: usize = indices.shape[batch..].iter().product();
+    // One axis of all images, and indices into it.
+    let wide = operation.wire(cast(DatumType::I64), &[indices.outlet])?;
+    let places = operation.wire(places_in_images(images, list, size), &[wide])?;
+    let split = operation.reshape(input.outlet, &[images, outer, size, run])?;
+    let turned = operation.wire(AxisOp::Move(2, 1), &[split])?;
+    let joined = operation.reshape(turned, &[images * size, outer, run])?;
+    let picked = operation.wire(Gather::new(0), &[joined, places])?;
+    let split = operation.reshape(picked, &[images, list, outer, run])?;
+    let turned = operation.wire(AxisOp::Move(2, 1), &[split])?;
+    let shape = [&input.shape[..axis], &indices.shape[batch..], &input.shape[axis + 1..]].concat();
+    operation.reshape(turned, &shape)
+}
+
+/// Indices below `size` into each of some images as indices into all of them.
+fn places_in_images(images: usize, list: usize, size: usize) -> Combine<i64, i64> {
+    let size = size as i64;
+    Combine::new("Places", vec![images * list], move |inputs: &[&[i64]], places: &mut [i64]| {
+        let indices = inputs.iter().copied().flatten();
+        for (position, (place, &index)) in places.iter_mut().zip(indices).enumerate() {
+            if !(0..size).contains(&index) {
+                return Err(format!("expected indices below {size}, found {index}"));
+            }
+            *place = (position / list.max(1)) as i64 * size + index;
+        }
+        Ok(())
+    })
+}
+
+/// Backwards along the axes in the second input.
+pub(super) fn translate_reverse(
+    operation: &mut Operation<'_, '_>,
+) -> Result<OutletId, BackendError> {
     let input = operation.input(0)?;
     operation.check_moves(&input, 0)?;
-    let axis = operation.axis(axis.into(), input.shape.len())?;
-    if batch_dims != 0 {
-        return Err(operation.unsupported(format!("{batch_dims} batch dimensions")));
+    let mut outlet = input.outlet;
+    for axis in operation.integers(1)? {
+        let axis = operation.axis(axis, input.shape.len())?;
+        let places: Vec<usize> = (0..input.shape[axis]).rev().collect();
+        outlet = take(operation, outlet, axis, &places)?;
     }
-    let size = input.shape[axis];
-    let indices = operation.integers(1)?;
-    let places: Option<Vec<usize>> = indices
-        .iter()
-        .map(|&index| usize::try_from(index).ok().filter(|&index| index < size))
-        .collect();
-    let places = places.ok_or_else(|| {
-        operation.invalid(format!("expected indices below {size}, found {indices:?}"))
-    })?;
-    let picked = take(operation, input.outlet, axis, &places)?;
-    let shape =
-        [&input.shape[..axis], &operation.input(1)?.shape, &input.shape[axis + 1..]].concat();
-    operation.reshape(picked, &shape)
+    Ok(outlet)
+}
+
+/// Repeated along each dimension as often as the second input says.
+pub(super) fn translate_tile(operation: &mut Operation<'_, '_>) -> Result<OutletId, BackendError> {
+    let input = operation.input(0)?;
+    operation.check_moves(&input, 0)?;
+    let multiples = operation.sizes(1)?;
+    let tiled: Option<Vec<usize>> =
+        input.shape.iter().zip(&multiples).map(|(size, times)| size.checked_mul(*times)).collect();
+    let Some(tiled) = tiled.filter(|_| multiples.len() == input.shape.len()) else {
+        return Err(operation.invalid(format!(
+            "expected a multiple for each dimension of {:?}, found {multiples:?}",
+            input.shape
+        )));
+    };
+    checked_volume("of TILE", &tiled)?;
+    let mut outlet = input.outlet;
+    for (axis, (&size, &whole)) in input.shape.iter().zip(&tiled).enumerate() {
+        let places: Vec<usize> = (0..whole).map(|place| place % size).collect();
+        outlet = take(operation, outlet, axis, &places)?;
+    }
+    Ok(outlet)
+}
+
+/// Elements of the second input where the first is true, and of the third elsewhere.
+///
+/// Without `broadcasts` a list of conditions is for the outermost dimension.
+pub(super) fn translate_select(
+    operation: &mut Operation<'_, '_>,
+    broadcasts: bool,
+) -> Result<OutletId, BackendError> {
+    let (condition, a, b) = (operation.input(0)?, operation.input(1)?, operation.input(2)?);
+    if condition.kind != Kind::Bool {
+        return Err(operation.unsupported_elements());
+    }
+    operation.check_moves(&a, 0)?;
+    operation.check_moves(&b, 0)?;
+    let mut conditions = condition.shape.clone();
+    if !broadcasts && conditions.len() == 1 {
+        conditions.resize(a.shape.len().max(1), 1);
+    }
+    let shape = Broadcast::new(&conditions, &a.shape)
+        .and_then(|(shape, _)| Some(Broadcast::new(&shape, &b.shape)?.0));
+    let Some(shape) = shape else {
+        return Err(operation.invalid(format!(
+            "expected shapes that differ in dimensions of 1 only, found {:?}, {:?} and {:?}",
+            condition.shape, a.shape, b.shape
+        )));
+    };
+    let mut ranked = |outlet, own: &[usize]| {
+        let ones = vec![1; shape.len().saturating_sub(own.len())];
+        operation.reshape(outlet, &[&ones[..], own].concat())
+    };
+    let operands = [
+        ranked(condition.outlet, &conditions)?,
+        ranked(a.outlet, &a.shape)?,
+        ranked(b.outlet, &b.shape)?,
+    ];
+    operation.wire(Iff, &operands)
 }
 
 /// The elements themselves around the tensor, mirrored at the edge; `symmetric` repeats the edge's

@@ -1,11 +1,11 @@
 //! Functions of one element, such as `LOGISTIC` and `HARD_SWISH`: of floats, and by table of bytes.
 
-use image_embedder_backend::BackendError;
-use tract_core::prelude::OutletId;
+use image_embedder_backend::{BackendError, DType};
+use tract_core::prelude::{Datum, OutletId};
 
 use crate::graph_builder::Operation;
 use crate::model_file::Kind;
-use crate::operation::Map;
+use crate::operation::{Combine, Map};
 use crate::steps::{Activation, FixedPoint, Steps};
 
 /// A function of one element.
@@ -14,6 +14,7 @@ pub(super) enum Unary {
     Abs,
     Ceil,
     Clamp(Activation),
+    Cos,
     Elu,
     Exp,
     Floor,
@@ -25,6 +26,7 @@ pub(super) enum Unary {
     Neg,
     Round,
     Rsqrt,
+    Sin,
     Sqrt,
     Square,
     Tanh,
@@ -51,8 +53,34 @@ pub(super) fn translate(
             };
             operation.wire(by_table(input_steps, entries), &[input.outlet])
         }
+        (Kind::Whole, Some(Kind::Whole)) if input.tensor.dtype == output.dtype => {
+            if !matches!(function, Unary::Abs | Unary::Neg) {
+                return Err(operation.unsupported_elements());
+            }
+            let is_negated = function == Unary::Neg;
+            match output.dtype {
+                Some(DType::Int64) => {
+                    let function = if is_negated { i64::wrapping_neg } else { i64::wrapping_abs };
+                    operation.wire(whole(input.shape, function), &[input.outlet])
+                }
+                _ => {
+                    let function = if is_negated { i32::wrapping_neg } else { i32::wrapping_abs };
+                    operation.wire(whole(input.shape, function), &[input.outlet])
+                }
+            }
+        }
         _ => Err(operation.unsupported_elements()),
     }
+}
+
+/// A function of whole numbers.
+fn whole<T: Datum + Copy>(shape: Vec<usize>, function: fn(T) -> T) -> Combine<T, T> {
+    Combine::new("Whole", shape, move |inputs: &[&[T]], results: &mut [T]| {
+        for (result, value) in results.iter_mut().zip(inputs.iter().copied().flatten()) {
+            *result = function(*value);
+        }
+        Ok(())
+    })
 }
 
 /// A function of bytes whose results for each of them, from the least, are in a table.
@@ -74,6 +102,7 @@ fn floats(function: Unary) -> Map {
             let (least, largest) = activation.range();
             Map::each("Clamp", move |value| value.max(least).min(largest))
         }
+        Unary::Cos => Map::each("Cos", f32::cos),
         Unary::Elu => Map::each("Elu", elu),
         Unary::Exp => Map::each("Exp", f32::exp),
         Unary::Floor => Map::each("Floor", f32::floor),
@@ -90,6 +119,7 @@ fn floats(function: Unary) -> Map {
         Unary::Neg => Map::each("Neg", |value| -value),
         Unary::Round => Map::each("Round", f32::round_ties_even),
         Unary::Rsqrt => Map::each("Rsqrt", |value| 1.0 / value.sqrt()),
+        Unary::Sin => Map::each("Sin", f32::sin),
         Unary::Sqrt => Map::each("Sqrt", f32::sqrt),
         Unary::Square => Map::each("Square", |value| value * value),
         Unary::Tanh => Map::each("Tanh", f32::tanh),
