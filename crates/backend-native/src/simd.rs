@@ -1,5 +1,7 @@
 //! Instruction-set levels: what the processor has, chosen once, and proofs of it for kernels.
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod aarch64;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86_64;
 
@@ -18,11 +20,16 @@ pub enum SimdLevel {
     Avx2,
     /// x86-64 with AVX-512 (F, BW, DQ, VL, VBMI) and its VNNI dot products.
     Avx512Vnni,
+    /// aarch64 with NEON.
+    Neon,
+    /// aarch64 with NEON and its dot products.
+    NeonDotprod,
 }
 
 impl SimdLevel {
-    /// Every level, from the plainest.
-    pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512Vnni];
+    /// Every level, those of one architecture from the plainest.
+    pub const ALL: [Self; 5] =
+        [Self::Scalar, Self::Avx2, Self::Avx512Vnni, Self::Neon, Self::NeonDotprod];
 
     /// The best level that this processor has.
     pub fn detect() -> Self {
@@ -45,6 +52,8 @@ impl SimdLevel {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2",
             Self::Avx512Vnni => "avx512vnni",
+            Self::Neon => "neon",
+            Self::NeonDotprod => "neondotprod",
         }
     }
 }
@@ -102,6 +111,10 @@ pub(crate) enum Isa {
     Avx2(x86_64::Avx2),
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni(x86_64::Avx512Vnni),
+    #[cfg(target_arch = "aarch64")]
+    Neon(aarch64::Neon),
+    #[cfg(target_arch = "aarch64")]
+    NeonDotprod(aarch64::NeonDotprod),
 }
 
 impl Isa {
@@ -132,6 +145,12 @@ impl Isa {
             SimdLevel::Avx512Vnni => x86_64::Avx512Vnni::new().map(Self::Avx512Vnni),
             #[cfg(not(target_arch = "x86_64"))]
             SimdLevel::Avx2 | SimdLevel::Avx512Vnni => None,
+            #[cfg(target_arch = "aarch64")]
+            SimdLevel::Neon => aarch64::Neon::new().map(Self::Neon),
+            #[cfg(target_arch = "aarch64")]
+            SimdLevel::NeonDotprod => aarch64::NeonDotprod::new().map(Self::NeonDotprod),
+            #[cfg(not(target_arch = "aarch64"))]
+            SimdLevel::Neon | SimdLevel::NeonDotprod => None,
         }
     }
 }

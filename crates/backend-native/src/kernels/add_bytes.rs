@@ -4,6 +4,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
 use crate::kernels::requantize::OutputRange;
 use crate::simd::Isa;
@@ -59,6 +61,10 @@ impl AddBytes {
             Isa::Avx2(token) => avx2::add(token, self, a, b, output),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(token) => avx512::add(token, self, a, b, output),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon(token) => neon::add(token, self, a, b, output),
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonDotprod(token) => neon::add(token.neon, self, a, b, output),
             Isa::Scalar(_) => self.add_scalar(a, b, output),
         }
     }

@@ -4,6 +4,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod scalar;
 
 use crate::kernels::comparison::clamp;
@@ -12,6 +14,8 @@ use crate::kernels::requantize::OutputRange;
 use crate::operator::Activation;
 use crate::ops::window::{Axis, bands};
 use crate::simd::Isa;
+#[cfg(target_arch = "aarch64")]
+use crate::simd::aarch64::{Neon, NeonDotprod};
 
 /// Batch, rows and columns of a depthwise convolution with its channels.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +138,8 @@ enum Packed {
     Avx2(crate::simd::x86_64::Avx2, avx2::Weights),
     #[cfg(target_arch = "x86_64")]
     Avx512(crate::simd::x86_64::Avx512Vnni, avx512::Weights),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon, neon::Weights),
 }
 
 /// The constants of a depthwise convolution before they are packed.
@@ -163,6 +169,10 @@ impl DepthwiseBytes {
             Isa::Avx512Vnni(token) if avx512::takes(&geometry) => {
                 Packed::Avx512(token, avx512::Weights::new(&geometry, zero_point, constants))
             }
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon(neon) | Isa::NeonDotprod(NeonDotprod { neon }) if neon::takes(&geometry) => {
+                Packed::Neon(neon, neon::Weights::new(&geometry, constants))
+            }
             _ => Packed::Scalar(scalar::Weights::new(constants)),
         };
         Self { geometry, zero_point, packed }
@@ -176,6 +186,8 @@ impl DepthwiseBytes {
             Packed::Avx2(..) => avx2::scratch_bytes(&self.geometry),
             #[cfg(target_arch = "x86_64")]
             Packed::Avx512(..) => avx512::scratch_bytes(&self.geometry),
+            #[cfg(target_arch = "aarch64")]
+            Packed::Neon(..) => 0,
         }
     }
 
@@ -185,6 +197,8 @@ impl DepthwiseBytes {
             Packed::Scalar(_) => self.geometry.output_channels(),
             #[cfg(target_arch = "x86_64")]
             Packed::Avx2(..) | Packed::Avx512(..) => 0,
+            #[cfg(target_arch = "aarch64")]
+            Packed::Neon(..) => 0,
         }
     }
 
@@ -219,6 +233,10 @@ impl DepthwiseBytes {
                 #[cfg(target_arch = "x86_64")]
                 Packed::Avx512(token, weights) => {
                     weights.run(*token, geometry, zero_point, input, output, scratch_bytes);
+                }
+                #[cfg(target_arch = "aarch64")]
+                Packed::Neon(neon, weights) => {
+                    weights.run(*neon, geometry, zero_point, input, output);
                 }
             }
         });

@@ -1,11 +1,15 @@
 //! Depthwise convolutions of floats, packed once for an instruction set.
 
+#[cfg(target_arch = "aarch64")]
+mod neon;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
 use crate::kernels::comparison::clamp;
 use crate::kernels::depthwise_bytes::{DepthwiseGeometry, Tap};
 use crate::kernels::fused::multiply_add;
+#[cfg(target_arch = "aarch64")]
+use crate::simd::aarch64::NeonDotprod;
 use crate::simd::{Isa, Rounding};
 
 /// A depthwise convolution of floats.
@@ -55,6 +59,12 @@ impl DepthwiseFloats {
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512Vnni(token) if x86_64::avx512::takes(geometry) => {
                     x86_64::avx512::run(token, self, geometry, input, output);
+                }
+                #[cfg(target_arch = "aarch64")]
+                Isa::Neon(neon) | Isa::NeonDotprod(NeonDotprod { neon })
+                    if neon::takes(geometry) =>
+                {
+                    neon::run(neon, self, geometry, input, output);
                 }
                 Isa::Scalar(Rounding::Twice) => {
                     self.run_scalar(geometry, input, output, scratch, |a, b, c| a * b + c);

@@ -5,12 +5,18 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_dotprod;
 mod scalar;
 
 use crate::kernels::comparison::clamp;
 use crate::kernels::panels::Rows;
 use crate::kernels::requantize::OutputRange;
 use crate::simd::Isa;
+#[cfg(target_arch = "aarch64")]
+use crate::simd::aarch64::{Neon, NeonDotprod};
 
 /// The right-hand side: weights of `depth` rows and `columns` columns, less their zero points.
 #[derive(Clone, Debug)]
@@ -28,6 +34,10 @@ enum Packed {
     Avx2(crate::simd::x86_64::Avx2, avx2::Weights),
     #[cfg(target_arch = "x86_64")]
     Avx512(crate::simd::x86_64::Avx512Vnni, avx512::Weights),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon, neon::Weights<Neon>),
+    #[cfg(target_arch = "aarch64")]
+    NeonDotprod(Neon, neon::Weights<NeonDotprod>),
 }
 
 /// What becomes of the sums: bytes again.
@@ -71,6 +81,14 @@ impl ByteMatrix {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(token) => {
                 Packed::Avx512(token, avx512::Weights::new(transposed, depth))
+            }
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonDotprod(token) if neon_dotprod::takes(transposed, depth) => {
+                Packed::NeonDotprod(token.neon, neon::Weights::new(token, transposed, depth))
+            }
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon(neon) | Isa::NeonDotprod(NeonDotprod { neon }) => {
+                Packed::Neon(neon, neon::Weights::new(neon, transposed, depth))
             }
             _ => Packed::Scalar(scalar::Weights::new(transposed, depth)),
         };
@@ -147,6 +165,12 @@ impl ByteMatrix {
             }
             #[cfg(target_arch = "x86_64")]
             Packed::Avx512(token, weights) => weights.multiply_to_bytes(*token, rows, end, output),
+            #[cfg(target_arch = "aarch64")]
+            Packed::Neon(neon, weights) => weights.multiply_to_bytes(*neon, rows, end, output),
+            #[cfg(target_arch = "aarch64")]
+            Packed::NeonDotprod(neon, weights) => {
+                weights.multiply_to_bytes(*neon, rows, end, output);
+            }
         }
     }
 
@@ -178,6 +202,14 @@ impl ByteMatrix {
             #[cfg(target_arch = "x86_64")]
             Packed::Avx512(token, weights) => {
                 weights.multiply_to_floats(*token, rows, (scale, zero_point), end, output);
+            }
+            #[cfg(target_arch = "aarch64")]
+            Packed::Neon(neon, weights) => {
+                weights.multiply_to_floats(*neon, rows, (scale, zero_point), end, output);
+            }
+            #[cfg(target_arch = "aarch64")]
+            Packed::NeonDotprod(neon, weights) => {
+                weights.multiply_to_floats(*neon, rows, (scale, zero_point), end, output);
             }
         }
     }
@@ -214,7 +246,7 @@ mod tests {
         let mut cases = 0;
         for level in SimdLevel::available() {
             let isa = Isa::new(level).unwrap();
-            for depth in [1, 3, 4, 7, 16, 27, 64, 100] {
+            for depth in [1, 3, 4, 7, 16, 27, 45, 64, 100] {
                 for columns in [1, 8, 15, 16, 17, 24, 40, 64, 65, 80, 130] {
                     for count in [1, 2, 5, 6, 7, 13, 17, 24, 49] {
                         for kind in 0..5 {
@@ -267,6 +299,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(cases, SimdLevel::available().len() * 8 * 11 * 9 * 5);
+        assert_eq!(cases, SimdLevel::available().len() * 9 * 11 * 9 * 5);
     }
 }

@@ -1,5 +1,7 @@
 //! Products of float matrices, the right-hand side packed once for an instruction set.
 
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
@@ -7,6 +9,8 @@ mod x86_64;
 use crate::kernels::comparison::clamp;
 use crate::kernels::fused::multiply_add;
 use crate::kernels::panels::Rows;
+#[cfg(target_arch = "aarch64")]
+use crate::simd::aarch64::{Neon, NeonDotprod};
 use crate::simd::{Isa, Rounding};
 
 /// The right-hand side: weights of `depth` rows and `columns` columns, and what ends each sum.
@@ -29,6 +33,8 @@ enum Packed {
     Avx2(crate::simd::x86_64::Avx2, x86_64::avx2::Weights),
     #[cfg(target_arch = "x86_64")]
     Avx512(crate::simd::x86_64::Avx512Vnni, x86_64::avx512::Weights),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon, neon::Weights),
 }
 
 impl FloatMatrix {
@@ -49,6 +55,10 @@ impl FloatMatrix {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(token) => {
                 Packed::Avx512(token, x86_64::avx512::Weights::new(transposed, depth, columns))
+            }
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon(neon) | Isa::NeonDotprod(NeonDotprod { neon }) => {
+                Packed::Neon(neon, neon::Weights::new(transposed, depth, columns))
             }
             Isa::Scalar(rounding) => {
                 Packed::Scalar(scalar::Weights::new(transposed, depth, columns), rounding)
@@ -84,6 +94,10 @@ impl FloatMatrix {
             #[cfg(target_arch = "x86_64")]
             Packed::Avx512(token, weights) => {
                 weights.multiply(*token, rows, &self.bias, self.range, output);
+            }
+            #[cfg(target_arch = "aarch64")]
+            Packed::Neon(neon, weights) => {
+                weights.multiply(*neon, rows, &self.bias, self.range, output);
             }
         }
     }

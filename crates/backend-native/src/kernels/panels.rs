@@ -18,7 +18,7 @@ impl<'a, T> Rows<'a, T> {
 
 /// Deals vectors of columns to as few panels of at most `widest` as there can be, evenly: a narrow
 /// panel keeps fewer sums in flight. Yields each panel's first vector and its width.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(crate) fn deal_panels(vectors: usize, widest: usize) -> impl Iterator<Item = (usize, usize)> {
     let count = vectors.div_ceil(widest);
     (0..count).scan(0, move |next, index| {
@@ -29,7 +29,7 @@ pub(crate) fn deal_panels(vectors: usize, widest: usize) -> impl Iterator<Item =
     })
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod tests {
     use super::*;
 

@@ -69,7 +69,7 @@ impl OutputRange {
     /// The least and the largest result, less the zero point, and the zero point.
     #[inline(always)]
     #[cfg_attr(
-        not(target_arch = "x86_64"),
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
         allow(dead_code, reason = "only vector kernels take a range apart")
     )]
     pub(crate) fn parts(&self) -> (f32, f32, i32) {
