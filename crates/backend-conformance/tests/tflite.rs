@@ -7,7 +7,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use image_embedder_backend_conformance::golden::FOLDER;
-use image_embedder_backend_conformance::{FROZEN_SEED, Golden, Tolerance, cases, run};
+use image_embedder_backend_conformance::{
+    Exception, Expectation, FROZEN_SEED, Golden, Tolerance, cases, run,
+};
 use image_embedder_backend_native::NativeBackend;
 use image_embedder_backend_tflite::{TfliteBackend, TfliteOptions};
 use image_embedder_test_support::{fixture, tflite_library};
@@ -20,14 +22,41 @@ fn tflite() -> TfliteBackend {
     backend
 }
 
+/// What TensorFlow Lite computes otherwise on aarch64, one step of an 8-bit result apart.
+const ON_AARCH64: &[Exception] = &[
+    one_step("conv_2d_u8_*_ties", FIXED_POINT),
+    one_step("depthwise_conv_2d_u8_*_weight_zero_high_input_zero_low", FIXED_POINT),
+    one_step("transpose_conv_u8_*_ties", FIXED_POINT),
+    one_step("mul_?8_ties", FIXED_POINT),
+    one_step("mean_?8_width*", FIXED_POINT),
+    one_step("mean_i8_image_of_batch", FIXED_POINT),
+    one_step(
+        "softmax_i8_*",
+        "exponentials and their sums round otherwise in the last bit of a float",
+    ),
+    one_step("network_*_squeeze_excitation_*", "contains averages and products as above"),
+];
+
+/// XNNPACK's ARM kernels requantise these with a fixed-point multiplier and round halves up, its
+/// x86-64 kernels in float32 and halves to even.
+const FIXED_POINT: &str = "requantised in fixed point";
+
+const fn one_step(pattern: &'static str, reason: &'static str) -> Exception {
+    Exception::new(pattern, Expectation::Within(Tolerance::new(1, 1e-5)), reason)
+}
+
+/// The frozen cases that fall to the other step on aarch64.
+const OTHER_STEPS: usize = 15;
+
 #[test]
-#[cfg_attr(not(target_arch = "x86_64"), ignore = "needs an x86-64 processor")]
 fn live_results_are_the_frozen_ones() {
     let golden = Golden::read(&fixture(FOLDER)).unwrap();
     let cases = cases::all(FROZEN_SEED);
     assert_eq!(golden.names().count(), cases.len());
-    let report = run(&tflite(), &cases, &golden, Tolerance::EXACT, &[]);
-    report.assert(2313, 2313);
+    let (exceptions, others) =
+        if cfg!(target_arch = "aarch64") { (ON_AARCH64, OTHER_STEPS) } else { (&[][..], 0) };
+    let report = run(&tflite(), &cases, &golden, Tolerance::EXACT, exceptions);
+    report.assert(2313, 2313 - others);
 }
 
 #[test]
