@@ -55,8 +55,9 @@ pub(crate) fn run() -> Result<(), Failure> {
 /// Runs the test that needs the Python packages, which must be there.
 pub(crate) fn with_packages() -> Result<(), Failure> {
     process::run(
-        process::cargo(&["test", "--package", "image-embedder-metadata"])
-            .args(["--test", "python_reference", "--", "--ignored", PYTHON_TEST])
+        // With the features of the whole workspace, so that nothing is built a second time.
+        process::cargo(&["test", "--workspace", "--all-features", "--test", "python_reference"])
+            .args(["--", "--ignored", PYTHON_TEST])
             .env(PYTHON_VARIABLE, golden::environments()),
     )
 }

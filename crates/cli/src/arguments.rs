@@ -33,6 +33,9 @@ pub(crate) enum Command {
     Inspect(InspectArguments),
     /// Show or change a model's metadata.
     Metadata(MetadataArguments),
+    /// Print how long each step of a model takes on the native backend.
+    #[cfg(feature = "native")]
+    Profile(ProfileArguments),
 }
 
 #[derive(Args, Debug)]
@@ -92,6 +95,8 @@ impl Command {
             | Self::Embed(EmbedArguments { embedder, .. })
             | Self::Explain(ExplainArguments { embedder, .. }) => embedder.check(),
             Self::Inspect(_) | Self::Metadata(_) => Ok(()),
+            #[cfg(feature = "native")]
+            Self::Profile(_) => Ok(()),
         }
     }
 }
@@ -112,6 +117,68 @@ pub(crate) struct InspectArguments {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) library: LibraryArguments,
+}
+
+#[cfg(feature = "native")]
+#[derive(Args, Debug)]
+pub(crate) struct ProfileArguments {
+    /// A TensorFlow Lite model; without it, the bundled one.
+    pub(crate) model: Option<PathBuf>,
+    /// Threads inside one inference.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) threads: NonZeroUsize,
+    /// How many runs are timed; every time is the median of them.
+    #[arg(long, value_name = "N", default_value = "50")]
+    pub(crate) runs: NonZeroUsize,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) native: NativeArguments,
+}
+
+/// What the backend native heeds.
+#[cfg(feature = "native")]
+#[derive(Args, Debug)]
+pub(crate) struct NativeArguments {
+    /// How the backend native rounds floats: the same on every machine, or as is fastest.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
+    pub(crate) numeric_mode: NumericMode,
+}
+
+/// A numeric mode by name.
+#[cfg(feature = "native")]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum NumericMode {
+    /// The same bytes on every machine.
+    #[default]
+    Strict,
+    /// As is fastest on this machine.
+    Fast,
+}
+
+#[cfg(feature = "native")]
+impl NumericMode {
+    /// The name as it is given.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Fast => "fast",
+        }
+    }
+}
+
+#[cfg(feature = "native")]
+impl NativeArguments {
+    /// The backend that the arguments describe.
+    pub(crate) fn backend(&self) -> image_embedder::native::NativeBackend {
+        use image_embedder::native::{NativeBackend, NumericMode as Mode};
+
+        NativeBackend::new().numeric_mode(match self.numeric_mode {
+            NumericMode::Strict => Mode::Strict,
+            NumericMode::Fast => Mode::Fast,
+        })
+    }
 }
 
 /// What `compare`, `embed` and `explain` have in common.
@@ -185,6 +252,9 @@ pub(crate) struct EmbedderArguments {
 /// What only one backend heeds.
 #[derive(Args, Debug)]
 pub(crate) struct LibraryArguments {
+    #[cfg(feature = "native")]
+    #[command(flatten)]
+    pub(crate) native: NativeArguments,
     /// Run TensorFlow Lite or LiteRT without XNNPACK.
     #[cfg(any(feature = "tflite", feature = "litert"))]
     #[arg(long)]
@@ -224,6 +294,12 @@ pub(crate) struct TfliteArguments {
 impl EmbedderArguments {
     /// Refuses options that the chosen backend does not have.
     pub(crate) fn check(&self) -> Result<(), String> {
+        #[cfg(feature = "native")]
+        if self.library.native.numeric_mode != NumericMode::default()
+            && self.backend != BackendName::Native
+        {
+            return Err("--numeric-mode needs --backend native".to_owned());
+        }
         #[cfg(any(feature = "tflite", feature = "litert"))]
         if self.library.no_xnnpack
             && !matches!(self.backend, BackendName::Tflite | BackendName::Litert)

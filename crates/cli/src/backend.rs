@@ -26,7 +26,7 @@ impl BackendName {
     pub(crate) fn backend(self, library: &LibraryArguments) -> Arc<dyn Backend> {
         match self {
             #[cfg(feature = "native")]
-            Self::Native => Arc::new(image_embedder::native::NativeBackend::new()),
+            Self::Native => Arc::new(library.native.backend()),
             #[cfg(feature = "tflite")]
             Self::Tflite => {
                 use image_embedder::tflite::TfliteBackend;

@@ -4,12 +4,17 @@ use std::error::Error;
 use std::io;
 
 use image_embedder::TfLiteSupportStatus;
+#[cfg(feature = "native")]
+use image_embedder::backend::BackendError;
 
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The facade's error.
     Embedder(image_embedder::Error),
+    /// The backend's error, where there is no embedder.
+    #[cfg(feature = "native")]
+    Backend(BackendError),
     /// The model file cannot be read.
     Model {
         /// Its path.
@@ -60,6 +65,8 @@ impl Failure {
                 };
                 format!("{}{advice}", chain(error))
             }
+            #[cfg(feature = "native")]
+            Self::Backend(error) => chain(error),
             Self::Model { path, source } => format!("cannot read the model {path}: {source}"),
             Self::ReadFile { path, source } => format!("cannot read {path}: {source}"),
             Self::RawArguments => {

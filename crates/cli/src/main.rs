@@ -19,6 +19,8 @@ mod inspect;
 mod load;
 mod metadata;
 mod picture;
+#[cfg(feature = "native")]
+mod profile;
 
 use std::any::Any;
 use std::io::{self, Write};
@@ -62,6 +64,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Explain(arguments) => explain::run(arguments, &mut output)?,
         Command::Inspect(arguments) => inspect::run(arguments, &mut output)?,
         Command::Metadata(arguments) => metadata::run(arguments, &mut output)?,
+        #[cfg(feature = "native")]
+        Command::Profile(arguments) => profile::run(arguments, &mut output)?,
     }
     output.flush().map_err(Failure::Output)
 }

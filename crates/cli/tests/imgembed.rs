@@ -742,3 +742,27 @@ fn raw_frames_that_do_not_fit_are_refused() {
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
     }
 }
+
+#[test]
+fn profile_times_every_step() {
+    let text = stdout(&["profile", "--runs", "2"]);
+    assert!(text.starts_with("model: efficientnet_lite0_feature_vector_uint8.tflite (bundled)\n"));
+    let steps = text.lines().filter(|line| line.starts_with("DEPTHWISE_CONV_2D ")).count();
+    assert_eq!(steps, 16, "{text}");
+    assert!(text.lines().last().unwrap().starts_with("total: "), "{text}");
+
+    let arguments =
+        ["profile", "--runs", "1", "--threads", "2", "--numeric-mode", "fast", "--json"];
+    let report: serde_json::Value = serde_json::from_str(&stdout(&arguments)).unwrap();
+    assert_eq!(report["threads"], 2);
+    assert_eq!(report["numeric_mode"], "fast");
+    assert!(report["milliseconds"].as_f64().unwrap() > 0.0);
+    assert!(report["peak"]["byte_gigamacs_per_second"].as_f64().unwrap() > 0.0);
+    let steps = report["steps"].as_array().unwrap();
+    let products: u64 = steps.iter().map(|step| step["multiply_adds"].as_u64().unwrap()).sum();
+    assert_eq!(report["multiply_adds"], products);
+    // The published figure of EfficientNet-Lite0 is 407 million.
+    assert!((300_000_000..450_000_000).contains(&products), "{products}");
+
+    assert!(refusal(&["profile", path(&fixture("hostile/not_a_model.tflite"))]).contains("model"));
+}
