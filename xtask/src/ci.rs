@@ -35,11 +35,13 @@ enum Job {
     Sanitizer,
     /// Every test
     Test,
+    /// Every benchmark once, and the comparison with TensorFlow Lite once
+    Bench,
+    /// The program on emulated x86-64 processors without AVX and without AVX-512
+    Baseline,
     /// The recorded golden files and what is written, against tflite-support and MediaPipe, which
     /// it installs
     Reference,
-    /// Every benchmark once, and the comparison with TensorFlow Lite once
-    Bench,
     /// Every test on an emulated 64-bit ARM processor
     Cross,
     /// Every test on an emulated 32-bit ARM processor, and the program for the remaining targets
@@ -47,8 +49,8 @@ enum Job {
 }
 
 impl Job {
-    /// Whether the job runs if none is named: all but those that emulate another machine, or bring
-    /// a gigabyte of Python packages.
+    /// Whether the job runs if none is named: all but those that emulate an ARM processor, or bring a
+    /// gigabyte of Python packages.
     fn is_usual(self) -> bool {
         !matches!(self, Self::Reference | Self::Cross | Self::CrossOthers)
     }
@@ -103,6 +105,7 @@ fn run_job(job: Job) -> Result<(), Failure> {
         }
         Job::Sanitizer => sanitizer::run(),
         Job::Test => test::run(),
+        Job::Baseline => cross::baseline(),
         Job::Reference => {
             golden::check()?;
             test::with_packages()
@@ -113,7 +116,8 @@ fn run_job(job: Job) -> Result<(), Failure> {
             cross::test("armv7-unknown-linux-gnueabihf")?;
             cross::build("x86_64-unknown-linux-musl")?;
             cross::build("aarch64-unknown-linux-musl")?;
-            cross::build("wasm32-wasip1")
+            cross::build("wasm32-wasip1")?;
+            cross::build("aarch64-linux-android")
         }
     }
 }
@@ -201,10 +205,11 @@ mod tests {
         let names = |job, all| -> Vec<String> {
             jobs(&Ci { job, all }).iter().map(|job| format!("{job:?}")).collect()
         };
-        let usual = ["Fmt", "Tidy", "Clippy", "Doc", "Features", "Sanitizer", "Test"];
+        let usual =
+            ["Fmt", "Tidy", "Clippy", "Doc", "Features", "Sanitizer", "Test", "Bench", "Baseline"];
         assert_eq!(names(None, false), usual);
-        assert_eq!(names(None, true)[..7], usual);
-        assert_eq!(names(None, true)[7..], ["Reference", "Cross", "CrossOthers"]);
+        assert_eq!(names(None, true)[..usual.len()], usual);
+        assert_eq!(names(None, true)[usual.len()..], ["Reference", "Cross", "CrossOthers"]);
         assert_eq!(names(Some(Job::Cross), false), ["Cross"]);
     }
 

@@ -4,6 +4,7 @@
 //! builds in `target/cross`, so a normal build sees neither.
 
 mod apt;
+mod baseline;
 mod debian;
 mod emulator;
 mod environment;
@@ -13,15 +14,15 @@ mod target;
 mod toolchain;
 mod wasi;
 
-use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
+pub(crate) use self::baseline::run as baseline;
 use self::environment::{configuration, variables};
-use self::target::{Processor, Runner, TARGETS, Target};
+use self::target::{Linker, Processor, Runner, TARGETS, Target};
 use self::toolchain::Toolchain;
 use crate::failure::{Context, Failure};
 use crate::{fetch, process, workspace};
@@ -75,6 +76,9 @@ impl Cross {
     }
 }
 
+/// Cargo's profile for what runs in an emulator.
+const EMULATED_PROFILE: &str = "emulated";
+
 /// Prints one line about what happens next.
 fn progress(message: &str) {
     println!("[cross] {message}");
@@ -97,6 +101,12 @@ pub(crate) fn run(cross: &Cross) -> Result<(), Failure> {
     let is_about_running = !cross.cpu.is_empty() || !cross.arguments.is_empty();
     if is_about_running && !cross.needs_runner() {
         return Err(Failure::new("--cpu and arguments after -- need --test or --run"));
+    }
+    if cross.needs_runner() && matches!(target.runner, Runner::None) {
+        return Err(Failure::new(format!(
+            "programs for {} are checked, not linked or run; leave out --test and --run",
+            target.triple
+        )));
     }
     let mut processors = target.processors(&cross.cpu).map_err(Failure::new)?;
     if !cross.test {
@@ -121,24 +131,28 @@ pub(crate) fn run(cross: &Cross) -> Result<(), Failure> {
 
     let wasi = match target.runner {
         Runner::Node => Some(wasi::write_runner(&folder)?),
-        Runner::Directly | Runner::Qemu { .. } => None,
+        Runner::Directly | Runner::Qemu { .. } | Runner::None => None,
     };
-    let packages = packages(cross, target)?;
+    let mut outcome = Ok(());
     for processor in processors {
-        let mut cargo = process::cargo(&cargo_arguments(cross, target, &packages));
-        cargo.arg("--target-dir").arg(&target_folder);
-        for setting in configuration(target, &toolchain.tools, wasi.as_deref()) {
-            cargo.args(["--config", &setting]);
-        }
-        if !cross.arguments.is_empty() {
-            cargo.arg("--").args(&cross.arguments);
-        }
-        environment::isolate(&mut cargo);
         let emulated = emulated(target, processor, &folder)?;
         let emulated = emulated.as_ref().map(|(processor, files)| (*processor, files.as_path()));
-        cargo.envs(variables(target, &toolchain.tools, emulated));
-        process::run(&mut cargo)?;
+        for call in calls(cross, target, processor)? {
+            let mut cargo = process::cargo(&cargo_arguments(cross, target, &call));
+            cargo.arg("--target-dir").arg(&target_folder);
+            for setting in configuration(target, &toolchain.tools, wasi.as_deref()) {
+                cargo.args(["--config", &setting]);
+            }
+            if !cross.arguments.is_empty() {
+                cargo.arg("--").args(&cross.arguments);
+            }
+            environment::isolate(&mut cargo);
+            cargo.envs(variables(target, &toolchain.tools, emulated));
+            // Emulated tests take long enough that one run should tell everything.
+            outcome = outcome.and(process::run(&mut cargo));
+        }
     }
+    outcome?;
     if !cross.needs_runner() {
         report_program(cross, target, &target_folder);
     }
@@ -147,40 +161,60 @@ pub(crate) fn run(cross: &Cross) -> Result<(), Failure> {
 
 /// Where everything for `target` is built.
 fn target_folder(target: &Target) -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR")
-        .filter(|folder| !folder.is_empty())
-        .map_or_else(|| workspace::root().join("target"), |folder| workspace::root().join(folder))
-        .join("cross")
-        .join(target.triple)
+    workspace::target_folder().join("cross").join(target.triple)
 }
 
-/// The packages to build or test; fetches the foreign libraries if their tests need them.
-fn packages(cross: &Cross, target: &Target) -> Result<Vec<String>, Failure> {
+/// What one call of cargo builds or tests.
+#[derive(Debug, PartialEq, Eq)]
+struct Call {
+    packages: Vec<String>,
+    /// The test files to run beside the unit tests; if empty, every test runs.
+    test_files: &'static [&'static str],
+}
+
+/// The calls of cargo for one processor; fetches the foreign libraries if tests need them.
+fn calls(
+    cross: &Cross,
+    target: &Target,
+    processor: Option<&Processor>,
+) -> Result<Vec<Call>, Failure> {
+    let all = |packages| Call { packages, test_files: &[] };
     if !cross.test {
         let program = vec![selection::PROGRAM.to_owned()];
-        return Ok(if cross.package.is_empty() || cross.run {
+        return Ok(vec![all(if cross.package.is_empty() || cross.run {
             program
         } else {
             cross.package.clone()
-        });
+        })]);
     }
     let libraries = fetch::libraries_for_target(target.triple)?;
-    let packages = if cross.package.is_empty() {
+    let mut calls = Vec::new();
+    if cross.package.is_empty() {
         let members = workspace::members(&workspace::root())?;
-        let selection = selection::tested(&members, target, !libraries.is_empty());
+        let by_default = cross.cpu.is_empty();
+        let selection =
+            selection::tested(&members, target, processor, by_default, !libraries.is_empty());
         for (package, reason) in &selection.left_out {
-            progress(&format!("left out: {package}: {reason}"));
+            progress(&format!("LEFT OUT: {package}: {reason}"));
         }
-        selection.packages
+        calls.push(all(selection.packages));
+        calls.extend(
+            selection
+                .parts
+                .into_iter()
+                .map(|(package, test_files)| Call { packages: vec![package], test_files }),
+        );
     } else {
-        cross.package.clone()
-    };
-    if selection::needs_libraries(&packages) {
+        calls.push(all(cross.package.clone()));
+    }
+    let is_needed =
+        |call: &Call| call.test_files.is_empty() && selection::needs_libraries(&call.packages);
+    if calls.iter().any(is_needed) {
         for library in &libraries {
             fetch::fetch_library(library)?;
         }
     }
-    Ok(packages)
+    Ok(calls)
 }
 
 /// The processor and the files for it, if the target is emulated.
@@ -198,12 +232,14 @@ fn emulated<'a>(
 }
 
 /// What cargo is called with, before its configuration.
-fn cargo_arguments<'a>(cross: &Cross, target: &'a Target, packages: &'a [String]) -> Vec<&'a str> {
+fn cargo_arguments<'a>(cross: &Cross, target: &'a Target, call: &'a Call) -> Vec<&'a str> {
     let mut arguments = vec![
         if cross.test {
             "test"
         } else if cross.run {
             "run"
+        } else if target.linker == Linker::None {
+            "check"
         } else {
             "build"
         },
@@ -211,16 +247,23 @@ fn cargo_arguments<'a>(cross: &Cross, target: &'a Target, packages: &'a [String]
         target.triple,
     ];
     if cross.test {
-        // Emulated tests take long enough that one run should tell everything.
         arguments.push("--no-fail-fast");
     }
     if cross.release {
         arguments.push("--release");
+    } else if cross.needs_runner() && matches!(target.runner, Runner::Qemu { .. }) {
+        arguments.extend(["--profile", EMULATED_PROFILE]);
     }
-    for package in packages {
+    for package in &call.packages {
         arguments.extend(["--package", package]);
     }
-    if !cross.test && *packages == [selection::PROGRAM] {
+    if !call.test_files.is_empty() {
+        arguments.push("--lib");
+        for file in call.test_files {
+            arguments.extend(["--test", file]);
+        }
+    }
+    if !cross.test && *call.packages == [selection::PROGRAM] {
         let features = selection::program_features(target);
         arguments.extend(["--no-default-features", "--features", features]);
     }
@@ -277,7 +320,7 @@ mod tests {
         assert_eq!(cross.arguments, ["--ignored"]);
         assert!(!cross.rustup);
         assert_eq!(
-            cargo_arguments(&cross, target, &cross.package),
+            cargo_arguments(&cross, target, &calls(&cross, target, None).unwrap()[0]),
             [
                 "test",
                 "--target",
@@ -301,6 +344,8 @@ mod tests {
         }
         let failure = run(&parse(&["wasm32-wasip1", "--", "x"]).ok().unwrap()).unwrap_err();
         assert!(failure.to_string().contains("need --test or --run"));
+        let failure = run(&parse(&["aarch64-linux-android", "--run"]).ok().unwrap()).unwrap_err();
+        assert!(failure.to_string().contains("checked, not linked"), "{failure}");
     }
 
     #[test]
@@ -310,6 +355,12 @@ mod tests {
                 "aarch64-unknown-linux-gnu",
                 None,
                 "build --target aarch64-unknown-linux-gnu --package image-embedder-cli \
+                 --no-default-features --features native,tflite",
+            ),
+            (
+                "aarch64-linux-android",
+                None,
+                "check --target aarch64-linux-android --package image-embedder-cli \
                  --no-default-features --features native,tflite",
             ),
             (
@@ -323,14 +374,29 @@ mod tests {
             arguments.extend(option);
             let cross = parse(&arguments).ok().unwrap();
             let target = Target::named(&cross.target).unwrap();
-            let packages = packages(&cross, target).unwrap();
-            assert_eq!(cargo_arguments(&cross, target, &packages).join(" "), expected);
+            let calls = calls(&cross, target, None).unwrap();
+            assert_eq!(calls.len(), 1);
+            assert_eq!(cargo_arguments(&cross, target, &calls[0]).join(" "), expected);
         }
         let cross = parse(&["wasm32-wasip1", "-p", "image-embedder-frame"]).ok().unwrap();
         let target = Target::named(&cross.target).unwrap();
         assert_eq!(
-            cargo_arguments(&cross, target, &packages(&cross, target).unwrap()).join(" "),
+            cargo_arguments(&cross, target, &calls(&cross, target, None).unwrap()[0]).join(" "),
             "build --target wasm32-wasip1 --package image-embedder-frame"
+        );
+    }
+
+    #[test]
+    fn a_part_of_a_package_is_tested_in_the_profile_for_emulators() {
+        let cross = parse(&["armv7-unknown-linux-gnueabihf", "--test"]).ok().unwrap();
+        let target = Target::named(&cross.target).unwrap();
+        let processor = target.processors(&[]).unwrap()[0];
+        let calls = calls(&cross, target, processor).unwrap();
+        assert_eq!(calls.len(), 2);
+        assert_eq!(
+            cargo_arguments(&cross, target, &calls[1]).join(" "),
+            "test --target armv7-unknown-linux-gnueabihf --no-fail-fast --profile emulated \
+             --package image-embedder-backend-conformance --lib --test native --test tract"
         );
     }
 

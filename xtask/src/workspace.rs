@@ -17,6 +17,13 @@ pub(crate) fn root() -> PathBuf {
     package.parent().expect("xtask lies below the root").to_path_buf()
 }
 
+/// Where cargo builds.
+pub(crate) fn target_folder() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR")
+        .filter(|folder| !folder.is_empty())
+        .map_or_else(|| root().join("target"), |folder| root().join(folder))
+}
+
 /// One package of the workspace.
 #[derive(Debug)]
 pub(crate) struct Member {

@@ -161,7 +161,7 @@ impl Debian {
             }
         };
         match target.c_library {
-            CLibrary::Glibc => {}
+            CLibrary::Glibc | CLibrary::Android => {}
             CLibrary::Musl { architecture, folder, compiler, archiver } => {
                 let apt = Apt::new(&self.folder.join("apt"), architecture)?;
                 musl::add(

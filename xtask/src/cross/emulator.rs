@@ -63,8 +63,8 @@ mod tests {
             }
         }
         assert_eq!(seen.len(), 4);
-        assert!(seen[0].contains("CPU part\t: 0xd08\n"), "{}", seen[0]);
-        assert!(!seen[0].contains("asimddp"), "{}", seen[0]);
-        assert!(seen[2].contains(" asimddp\n"), "{}", seen[2]);
+        assert!(seen[0].contains(" asimddp\n"), "{}", seen[0]);
+        assert!(seen[2].contains("CPU part\t: 0xd08\n"), "{}", seen[2]);
+        assert!(!seen[2].contains("asimddp"), "{}", seen[2]);
     }
 }

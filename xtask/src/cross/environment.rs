@@ -8,7 +8,7 @@ use super::target::{Processor, Runner, Target};
 
 /// Variables of a normal build that would leak into one for another target: compilers, flags, and
 /// the library path that cargo sets for this program.
-const NORMAL_BUILD: [&str; 12] = [
+const NORMAL_BUILD: [&str; 10] = [
     "CARGO_BUILD_RUSTC",
     "CARGO_BUILD_RUSTC_WRAPPER",
     "CARGO_BUILD_RUSTFLAGS",
@@ -17,11 +17,13 @@ const NORMAL_BUILD: [&str; 12] = [
     "CARGO_ENCODED_RUSTFLAGS",
     "LD_LIBRARY_PATH",
     "RUSTC",
-    "RUSTC_WORKSPACE_WRAPPER",
-    "RUSTC_WRAPPER",
     "RUSTDOCFLAGS",
     "RUSTFLAGS",
 ];
+
+/// Variables that name a program around the compiler. Empty ones count for more than what the
+/// user's configuration of cargo says.
+const WRAPPERS: [&str; 2] = ["RUSTC_WORKSPACE_WRAPPER", "RUSTC_WRAPPER"];
 
 /// The variable that names the program with which a test must start a program for the target.
 ///
@@ -32,6 +34,9 @@ pub(super) const RUNNER_VARIABLE: &str = "IMAGE_EMBEDDER_TEST_RUNNER";
 pub(super) fn isolate(command: &mut Command) {
     for variable in NORMAL_BUILD {
         command.env_remove(variable);
+    }
+    for variable in WRAPPERS {
+        command.env(variable, "");
     }
 }
 
@@ -68,7 +73,7 @@ pub(super) fn configuration(target: &Target, tools: &Tools, wasi: Option<&Path>)
                 wasi.to_string_lossy().into_owned(),
             ]),
         )),
-        (Runner::Node, None) | (Runner::Directly, _) => {}
+        (Runner::Node, None) | (Runner::Directly | Runner::None, _) => {}
     }
     configuration
 }
@@ -179,5 +184,9 @@ mod tests {
             .map(|(name, _)| name.to_string_lossy().into_owned())
             .collect();
         assert_eq!(removed, NORMAL_BUILD);
+        for wrapper in WRAPPERS {
+            let set = command.get_envs().find(|(name, _)| *name == wrapper).unwrap().1;
+            assert_eq!(set.unwrap(), "");
+        }
     }
 }

@@ -38,6 +38,8 @@ pub(crate) enum CLibrary {
     },
     /// Debian's `wasi-libc`.
     Wasi,
+    /// Android's, which only Google's NDK has: programs are checked, not linked.
+    Android,
 }
 
 /// The program that links.
@@ -47,6 +49,8 @@ pub(crate) enum Linker {
     Compiler(&'static str),
     /// LLVM's linker for WebAssembly, of the LLVM version that the Rust compiler has.
     WasmLd,
+    /// None.
+    None,
 }
 
 /// What runs programs.
@@ -65,6 +69,8 @@ pub(crate) enum Runner {
     },
     /// Node.js with its `node:wasi` module.
     Node,
+    /// Nothing.
+    None,
 }
 
 /// A processor that QEMU emulates.
@@ -74,12 +80,25 @@ pub(crate) struct Processor {
     pub(crate) name: &'static str,
     /// A board that has it, and what its instructions are here to show.
     pub(crate) purpose: &'static str,
-    /// Whether tests run on it if no processor is asked for.
-    pub(crate) by_default: bool,
+    /// What is tested on it if no processor is asked for.
+    pub(crate) by_default: ByDefault,
+    /// Whether the TensorFlow Lite library runs on it under emulation.
+    pub(crate) runs_tflite: bool,
     /// The line `CPU part` of Linux' `/proc/cpuinfo`.
     pub(crate) part: &'static str,
     /// The line `Features` of Linux' `/proc/cpuinfo`.
     pub(crate) features: &'static str,
+}
+
+/// What is tested on a processor if none is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ByDefault {
+    /// Everything that runs there.
+    Everything,
+    /// What chooses its code by the processor.
+    WhatDependsOnIt,
+    /// Nothing.
+    Nothing,
 }
 
 /// Something outside of Rust that must be on the machine.
@@ -91,32 +110,37 @@ pub(crate) struct Requirement {
     pub(crate) package: &'static str,
 }
 
-const fn requirement(evidence: &'static str, package: &'static str) -> Requirement {
+pub(super) const fn requirement(evidence: &'static str, package: &'static str) -> Requirement {
     Requirement { evidence, package }
 }
 
-/// The 64-bit processors of the Raspberry Pi. The first two are those without and with the
+/// The 64-bit processors of the Raspberry Pi. The first two are those with and without the
 /// dot-product instructions.
+///
+/// The TensorFlow Lite library ends the process on an emulated processor without them.
 const AARCH64: [Processor; 3] = [
-    Processor {
-        name: "cortex-a72",
-        purpose: "Raspberry Pi 4: NEON without dot product",
-        by_default: true,
-        part: "0xd08",
-        features: "fp asimd evtstrm crc32 cpuid",
-    },
     Processor {
         name: "cortex-a76",
         purpose: "Raspberry Pi 5: NEON with dot product",
-        by_default: true,
+        by_default: ByDefault::Everything,
+        runs_tflite: true,
         part: "0xd0b",
         features: "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm \
                    lrcpc dcpop asimddp",
     },
     Processor {
+        name: "cortex-a72",
+        purpose: "Raspberry Pi 4: NEON without dot product",
+        by_default: ByDefault::WhatDependsOnIt,
+        runs_tflite: false,
+        part: "0xd08",
+        features: "fp asimd evtstrm crc32 cpuid",
+    },
+    Processor {
         name: "cortex-a53",
         purpose: "Raspberry Pi 3: NEON without dot product",
-        by_default: false,
+        by_default: ByDefault::Nothing,
+        runs_tflite: false,
         part: "0xd03",
         features: "fp asimd evtstrm crc32 cpuid",
     },
@@ -127,14 +151,16 @@ const ARMV7: [Processor; 2] = [
     Processor {
         name: "cortex-a7",
         purpose: "Raspberry Pi 2: 32-bit NEON",
-        by_default: true,
+        by_default: ByDefault::Everything,
+        runs_tflite: false,
         part: "0xc07",
         features: "half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae evtstrm",
     },
     Processor {
         name: "cortex-a9",
         purpose: "boards older than the Raspberry Pi 2: no division and no fused multiply-add",
-        by_default: false,
+        by_default: ByDefault::Nothing,
+        runs_tflite: false,
         part: "0xc09",
         features: "half thumb fastmult vfp edsp neon vfpv3 tls vfpd32",
     },
@@ -152,7 +178,7 @@ const RUN_AARCH64: [Requirement; 2] = [
 ];
 
 /// Every target.
-pub(crate) const TARGETS: [Target; 5] = [
+pub(crate) const TARGETS: [Target; 6] = [
     Target {
         triple: "aarch64-unknown-linux-gnu",
         packaged_std: Some("arm64"),
@@ -219,6 +245,15 @@ pub(crate) const TARGETS: [Target; 5] = [
         runner: Runner::Node,
         run_requirements: &[requirement("node", "nodejs")],
     },
+    Target {
+        triple: "aarch64-linux-android",
+        packaged_std: None,
+        c_library: CLibrary::Android,
+        linker: Linker::None,
+        link_requirements: &[],
+        runner: Runner::None,
+        run_requirements: &[],
+    },
 ];
 
 impl Target {
@@ -229,7 +264,7 @@ impl Target {
 
     /// Whether programs are linked statically, and can load no library when they run.
     pub(crate) fn is_static(&self) -> bool {
-        self.c_library != CLibrary::Glibc
+        matches!(self.c_library, CLibrary::Musl { .. } | CLibrary::Wasi)
     }
 
     /// The processors to run on: the `wanted` ones, or the target's own choice if that is empty.
@@ -250,7 +285,7 @@ impl Target {
         if wanted.is_empty() {
             return Ok(processors
                 .iter()
-                .filter(|processor| processor.by_default)
+                .filter(|processor| processor.by_default != ByDefault::Nothing)
                 .map(Some)
                 .collect());
         }
@@ -303,7 +338,7 @@ mod tests {
                 checked += 1;
             }
             let runner = match target.runner {
-                Runner::Directly => continue,
+                Runner::Directly | Runner::None => continue,
                 Runner::Qemu { program, .. } => program,
                 Runner::Node => "node",
             };
@@ -325,7 +360,7 @@ mod tests {
                 features.any(|feature| feature == "asimddp")
             })
             .collect();
-        assert_eq!(has_dot_product, [false, true]);
+        assert_eq!(has_dot_product, [true, false]);
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Toolchain {
             let linker = match target.linker {
                 Linker::Compiler(program) => Some(program.to_owned()),
                 // rustup's standard library comes with its own.
-                Linker::WasmLd => None,
+                Linker::WasmLd | Linker::None => None,
             };
             return Ok(Self { tools: Tools { linker, ..Tools::default() }, identity });
         }
@@ -57,14 +57,15 @@ impl Toolchain {
         let identity = debian.standard_library(target)?;
         let mut flags = Vec::new();
         let linker = match target.linker {
-            Linker::Compiler(program) => program.to_owned(),
+            Linker::Compiler(program) => Some(program.to_owned()),
             Linker::WasmLd => {
                 let linker = debian.wasm_linker();
                 if !apt::is_there(&linker) {
                     apt::install(&[linker.replace("wasm-ld", "lld")])?;
                 }
-                linker
+                Some(linker)
             }
+            Linker::None => None,
         };
         if target.c_library == CLibrary::Wasi {
             let start_files = debian.library(target).join("self-contained");
@@ -74,7 +75,7 @@ impl Toolchain {
         Ok(Self {
             tools: Tools {
                 compiler: Some([debian.rustc().into(), debian.rustdoc().into()]),
-                linker: Some(linker),
+                linker,
                 flags,
             },
             identity,
