@@ -576,6 +576,10 @@ impl Kernel for ByteQuotient {
                 headroom,
             );
             let shift = shift - inverse_shift - headroom;
+            if shift < -31 {
+                // Less than half a step; a shift of so many bits is not defined in the original.
+                return self.range.clamp(0);
+            }
             self.range.clamp(multiply_by_quantized_multiplier(quotient, multiplier, shift))
         });
         Ok(())

@@ -5,7 +5,7 @@ use std::ops::{AddAssign, Mul};
 use image_embedder_backend::BackendError;
 
 use crate::graph::{Node, Tensor};
-use crate::kernels::requantize::{OutputRange, quantize_multiplier};
+use crate::kernels::requantize::{OutputRange, multiply_half_up, quantize_multiplier};
 use crate::operator::{Activation, Convolution};
 use crate::ops::broadcast::Broadcast;
 use crate::ops::{Kernel, Lowered, Operands, Work, both_bytes, both_float32, convolution};
@@ -193,14 +193,10 @@ impl Kernel for FloatBatchProducts {
     }
 }
 
-/// Products of bytes, less their zero points, requantised in fixed point.
+/// Products of bytes, less their zero points, requantised in fixed point, rounding halves up twice.
 ///
-/// ```text
-/// result = (sum * multiplier + 2^(30 - shift)) >> (31 - shift)
-/// ```
-///
-/// Source of the formula: ruy, `MultiplyByQuantizedMultiplier`, which TensorFlow Lite's builtin
-/// `BatchMatMul` calls; XNNPACK has no such operator.
+/// Source of the formula: ruy's vector kernels, which TensorFlow Lite's builtin `BatchMatMul`
+/// calls; XNNPACK has no such operator.
 #[derive(Debug)]
 struct ByteBatchProducts {
     products: BatchProducts,
@@ -212,13 +208,7 @@ struct ByteBatchProducts {
 impl ByteBatchProducts {
     fn requantize(&self, sum: i32) -> u8 {
         let (multiplier, shift) = self.multiplier;
-        let right = 31 - shift;
-        if right < 1 {
-            return self.range.clamp(if sum < 0 { -256 } else { sum.min(1) * 256 });
-        }
-        let product = i64::from(sum) * i64::from(multiplier);
-        let scaled = (product + (1 << (right - 1))) >> right;
-        self.range.clamp(scaled.clamp(-256, 256) as i32)
+        self.range.clamp(multiply_half_up(sum, multiplier, shift))
     }
 }
 
