@@ -3,8 +3,10 @@
 mod activation;
 mod bundled;
 mod conversion;
+mod converted;
 mod convolution;
 mod elementwise;
+mod integer;
 mod layer;
 mod layout;
 mod matrix;
@@ -35,7 +37,9 @@ pub fn all(seed: u64) -> Vec<Case> {
         reduction::cases,
         resize::cases,
         conversion::cases,
+        integer::cases,
         network::cases,
+        converted::cases,
         bundled::cases,
     ]
     .iter()

@@ -316,6 +316,11 @@ impl Graph {
                 // The field ends at 127, which is not an operator's number.
                 deprecated_builtin_code: number.min(127) as i8,
                 builtin_code: number,
+                version: match operator {
+                    // The first is not one of TensorFlow Lite's.
+                    BuiltinOperator::BroadcastTo => 2,
+                    _ => 1,
+                },
                 ..OperatorCodeT::default()
             });
             self.codes.len() - 1

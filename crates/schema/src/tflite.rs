@@ -383,12 +383,30 @@ tables! {
         num_splits: scalar(i32 = 0) @ 0;
     }
 
+    /// Options of `SPLIT_V`.
+    table SplitVOptions, SplitVOptionsT {
+        /// The number of parts.
+        num_splits: scalar(i32 = 0) @ 0;
+    }
+
     /// Options of `CAST`.
     table CastOptions, CastOptionsT {
         /// The input's element type, see [`TensorType`].
         in_data_type: scalar(i8 = 0) @ 0;
         /// The output's element type, see [`TensorType`].
         out_data_type: scalar(i8 = 0) @ 1;
+    }
+
+    /// Options of `ARG_MAX`.
+    table ArgMaxOptions, ArgMaxOptionsT {
+        /// The output's element type, see [`TensorType`].
+        output_type: scalar(i8 = 0) @ 0;
+    }
+
+    /// Options of `ARG_MIN`.
+    table ArgMinOptions, ArgMinOptionsT {
+        /// The output's element type, see [`TensorType`].
+        output_type: scalar(i8 = 0) @ 0;
     }
 
     /// Options of `TRANSPOSE_CONV`.
@@ -477,13 +495,16 @@ unions! {
         StridedSliceOptions, StridedSliceOptionsT = 32;
         SplitOptions, SplitOptionsT = 35;
         CastOptions, CastOptionsT = 37;
+        ArgMaxOptions, ArgMaxOptionsT = 40;
         TransposeConvOptions, TransposeConvOptionsT = 49;
         ShapeOptions, ShapeOptionsT = 55;
+        ArgMinOptions, ArgMinOptionsT = 57;
         PackOptions, PackOptionsT = 59;
         UnpackOptions, UnpackOptionsT = 64;
         ResizeNearestNeighborOptions, ResizeNearestNeighborOptionsT = 74;
         LeakyReluOptions, LeakyReluOptionsT = 75;
         MirrorPadOptions, MirrorPadOptionsT = 77;
+        SplitVOptions, SplitVOptionsT = 79;
         DepthToSpaceOptions, DepthToSpaceOptionsT = 94;
         BatchMatMulOptions, BatchMatMulOptionsT = 101;
         GeluOptions, GeluOptionsT = 116;

@@ -38,7 +38,7 @@ pub fn for_model(name: &str, model: Vec<u8>, inputs: &[TensorSpec], seed: u64) -
 }
 
 /// Coarse waves with some noise: bytes, or floats from -1 to 1.
-fn picture(name: &str, shape: &[usize], dtype: DType, seed: u64) -> Tensor {
+pub(super) fn picture(name: &str, shape: &[usize], dtype: DType, seed: u64) -> Tensor {
     let mut random = Random::new(name, seed);
     let [row_step, column_step] = [random.integer(1, 5), random.integer(1, 5)];
     let count = shape.iter().product::<usize>();

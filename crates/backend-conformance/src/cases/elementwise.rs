@@ -173,7 +173,21 @@ pub(crate) fn cases(seed: u64) -> Vec<Case> {
             }
         }
     }
-    cases.push(quantized_division(seed));
+    use ActivationFunctionType::{None, Relu, Relu6, ReluN1To1};
+    let whole = &[1, 4, 5, 8][..];
+    for (what, shape, zero_point, activation) in [
+        ("same", whole, 10, None),
+        ("of_both_signs", whole, 128, None),
+        ("below_zero", whole, 255, None),
+        ("channel", &[8], 128, None),
+        ("scalar", &[], 10, None),
+        ("pixel", &[1, 4, 5, 1], 128, None),
+        ("relu", whole, 128, Relu),
+        ("relu6", whole, 10, Relu6),
+        ("relu_n1_to_1", whole, 128, ReluN1To1),
+    ] {
+        cases.push(quantized_division(what, shape, zero_point, activation, seed));
+    }
     cases
 }
 
@@ -233,16 +247,35 @@ fn broadcast(a: &[usize], b: &[usize]) -> Vec<usize> {
 }
 
 /// `DIV` of unsigned bytes; the divisor must not be zero.
-fn quantized_division(seed: u64) -> Case {
-    let mut graph = Graph::new("div_u8_same", seed);
+fn quantized_division(
+    what: &str,
+    divisor_shape: &[usize],
+    zero_point: u8,
+    activation: ActivationFunctionType,
+    seed: u64,
+) -> Case {
+    let mut graph = Graph::new(&format!("div_u8_{what}"), seed);
     let shape = [1, 4, 5, 8];
+    // Dividends of a step or less take the original to shifts that C++ does not define.
+    let bytes: Vec<u8> = (0..160).map(|_| graph.random.integer(0, 255) as u8).collect();
+    let bytes: Vec<u8> =
+        bytes.into_iter().map(|byte| if byte.abs_diff(10) < 2 { 200 } else { byte }).collect();
     let format = Format::uint8(0.02, 10);
-    let dividend = graph.input(format.clone(), &shape);
-    let bytes: Vec<u8> = (0..160).map(|_| graph.random.integer(30, 255) as u8).collect();
     let elements = held_bytes(format.element, &bytes);
-    let divisor = graph.input_of(format, &shape, elements, 1.0);
-    let output = graph.tensor(Format::uint8(0.03, 20), &shape, 1.0);
-    let options = BuiltinOptionsT::DivOptions(DivOptionsT { fused_activation_function: 0 });
+    let dividend = graph.input_of(format, &shape, elements, 1.0);
+    let count = divisor_shape.iter().product();
+    let bytes: Vec<u8> = (0..count)
+        .map(|_| {
+            let far = graph.random.integer(20, 230) as u8;
+            if far.abs_diff(zero_point) < 10 { far.wrapping_add(20) } else { far }
+        })
+        .collect();
+    let format = Format::uint8(0.02, zero_point);
+    let elements = held_bytes(format.element, &bytes);
+    let divisor = graph.input_of(format, divisor_shape, elements, 1.0);
+    let output = graph.tensor(Format::uint8(0.03, 60), &shape, 1.0);
+    let options = DivOptionsT { fused_activation_function: activation.raw() };
+    let options = BuiltinOptionsT::DivOptions(options);
     graph.operator(BuiltinOperator::Div, options, &[&dividend, &divisor], &[&output]);
     graph.finish("elementwise", &[&output])
 }

@@ -3,7 +3,7 @@
 use image_embedder_schema::tflite::{
     BuiltinOperator, BuiltinOptionsT, ConcatenationOptionsT, DepthToSpaceOptionsT, GatherOptionsT,
     MirrorPadOptionsT, PackOptionsT, ReshapeOptionsT, SpaceToDepthOptionsT, SplitOptionsT,
-    SqueezeOptionsT, StridedSliceOptionsT, UnpackOptionsT,
+    SplitVOptionsT, SqueezeOptionsT, StridedSliceOptionsT, UnpackOptionsT,
 };
 
 use crate::Case;
@@ -19,6 +19,7 @@ pub(crate) fn cases(seed: u64) -> Vec<Case> {
             suite.slicing();
             suite.strided_slicing();
             suite.splitting();
+            suite.splitting_unevenly();
             suite.joining();
             suite.blocks();
             suite.cases
@@ -237,7 +238,8 @@ impl Suite {
             begin: &'a [i32],
             end: &'a [i32],
             strides: &'a [i32],
-            masks: [i32; 3],
+            /// Of begin, end, dimensions to drop, new dimensions, and the ellipsis.
+            masks: [i32; 5],
             output: &'a [usize],
         }
         let slices = [
@@ -247,7 +249,7 @@ impl Suite {
                 begin: &[0, 1, 2, 0],
                 end: &[1, 4, 6, 3],
                 strides: &[1, 1, 1, 1],
-                masks: [0, 0, 0],
+                masks: [0, 0, 0, 0, 0],
                 output: &[1, 3, 4, 3],
             },
             Strided {
@@ -256,7 +258,7 @@ impl Suite {
                 begin: &[0, 0, 1, 0],
                 end: &[0, 0, 0, 0],
                 strides: &[1, 2, 2, 1],
-                masks: [0b1011, 0b1111, 0],
+                masks: [0b1011, 0b1111, 0, 0, 0],
                 output: &[1, 3, 3, 3],
             },
             Strided {
@@ -265,7 +267,7 @@ impl Suite {
                 begin: &[0, 2, 0],
                 end: &[2, 3, 3],
                 strides: &[1, 1, 1],
-                masks: [0, 0, 0b010],
+                masks: [0, 0, 0b010, 0, 0],
                 output: &[2, 3],
             },
             Strided {
@@ -274,7 +276,7 @@ impl Suite {
                 begin: &[-3, -5],
                 end: &[-1, 7],
                 strides: &[1, 3],
-                masks: [0, 0, 0],
+                masks: [0, 0, 0, 0, 0],
                 output: &[2, 2],
             },
             Strided {
@@ -283,24 +285,56 @@ impl Suite {
                 begin: &[0, -1],
                 end: &[3, -6],
                 strides: &[1, -1],
-                masks: [0, 0, 0],
+                masks: [0, 0, 0, 0, 0],
                 output: &[3, 5],
             },
         ];
-        for slice in slices {
+        let more = [
+            Strided {
+                what: "new_axis",
+                shape: &[3, 4],
+                begin: &[1, 0, 0],
+                end: &[3, 0, 4],
+                strides: &[1, 1, 2],
+                masks: [0, 0, 0, 0b010, 0],
+                output: &[2, 1, 2],
+            },
+            Strided {
+                what: "ellipsis",
+                shape: &[2, 3, 4],
+                begin: &[0, 1],
+                end: &[0, 4],
+                strides: &[1, 2],
+                masks: [0, 0, 0, 0, 0b01],
+                output: &[2, 3, 2],
+            },
+            Strided {
+                what: "first_token",
+                shape: &[2, 5, 8],
+                begin: &[0, 0, 0],
+                end: &[0, 1, 0],
+                strides: &[1, 1, 1],
+                masks: [0b101, 0b101, 0b010, 0, 0],
+                output: &[2, 8],
+            },
+        ];
+        for slice in slices.into_iter().chain(more) {
             let (mut graph, input) =
                 self.start(&format!("strided_slice {}", slice.what), slice.shape);
             let begin = graph.integers(slice.begin);
             let end = graph.integers(slice.end);
             let strides = graph.integers(slice.strides);
             let result = graph.tensor(input.format.clone(), slice.output, 1.0);
-            let [begin_mask, end_mask, shrink_axis_mask] = slice.masks;
+            let [begin_mask, end_mask, shrink_axis_mask, new_axis_mask, ellipsis_mask] =
+                slice.masks;
             graph.operator(
                 BuiltinOperator::StridedSlice,
                 BuiltinOptionsT::StridedSliceOptions(StridedSliceOptionsT {
                     begin_mask,
                     end_mask,
                     shrink_axis_mask,
+                    new_axis_mask,
+                    ellipsis_mask,
                     ..StridedSliceOptionsT::default()
                 }),
                 &[&input, &begin, &end, &strides],
@@ -341,6 +375,36 @@ impl Suite {
             let parts: Vec<&Value> = parts.iter().collect();
             let options = BuiltinOptionsT::UnpackOptions(UnpackOptionsT { num, axis });
             graph.operator(BuiltinOperator::Unpack, options, &[&input], &parts);
+            self.finish(graph, &parts);
+        }
+    }
+
+    fn splitting_unevenly(&mut self) {
+        for (what, shape, axis, sizes) in [
+            ("channels", [1, 3, 4, 8], 3, [1, 5, 2]),
+            ("rows", [1, 6, 4, 3], 1, [2, 1, 3]),
+            ("rest", [1, 3, 2, 9], -1, [4, -1, 3]),
+        ] {
+            let (mut graph, input) = self.start(&format!("split_v {what}"), &shape);
+            let list = graph.integers(&sizes);
+            let axis_value = graph.integers_of(&[], &[axis]);
+            let dimension = (axis + 4) as usize % 4;
+            let known: i32 = sizes.iter().filter(|&&size| size > 0).sum();
+            let parts: Vec<Value> = sizes
+                .iter()
+                .map(|&size| {
+                    let mut part = shape.to_vec();
+                    part[dimension] = match usize::try_from(size) {
+                        Ok(size) => size,
+                        Err(_) => shape[dimension] - known as usize,
+                    };
+                    graph.tensor(input.format.clone(), &part, 1.0)
+                })
+                .collect();
+            let parts: Vec<&Value> = parts.iter().collect();
+            let operands = [&input, &list, &axis_value];
+            let options = BuiltinOptionsT::SplitVOptions(SplitVOptionsT { num_splits: 3 });
+            graph.operator(BuiltinOperator::SplitV, options, &operands, &parts);
             self.finish(graph, &parts);
         }
     }

@@ -15,8 +15,37 @@ pub(crate) fn cases(seed: u64) -> Vec<Case> {
     }
     for numbers in [Numbers::Float32, Numbers::Int8] {
         batch_matmul(&mut cases, numbers, seed);
+        batch_matmul_edges(&mut cases, numbers, seed);
     }
     cases
+}
+
+/// Batches that repeat, and zero points at the ends.
+fn batch_matmul_edges(cases: &mut Vec<Case>, numbers: Numbers, seed: u64) {
+    use ZeroPoint::{High, Low, Middle};
+    type Edge<'a> = (&'a str, [&'a [usize]; 3], ZeroPoint);
+    let square: [&[usize]; 3] = [&[2, 5, 33], &[2, 33, 9], &[2, 5, 9]];
+    let edges: [Edge<'_>; 5] = [
+        ("repeated_batch", [&[2, 1, 3, 5], &[1, 2, 5, 4], &[2, 2, 3, 4]], Middle),
+        ("one_matrix", [&[2, 3, 5], &[5, 4], &[2, 3, 4]], Middle),
+        ("single_row", [&[3, 1, 64], &[3, 64, 17], &[3, 1, 17]], Middle),
+        ("zero_low", square, Low),
+        ("zero_high", square, High),
+    ];
+    for (what, [a, b, output], zero_point) in edges {
+        let name = format!("batch_matmul_{}_{what}", numbers.name());
+        let mut graph = Graph::new(&name, seed);
+        let format = graph.input_format(numbers, zero_point);
+        let left = graph.input(format, a);
+        let format = graph.input_format(numbers, zero_point);
+        let right = graph.input(format, b);
+        let spread = left.spread * right.spread * (a[a.len() - 1] as f32).sqrt();
+        let format = graph.output_format(numbers, spread, Variant::default());
+        let result = graph.tensor(format, output, spread);
+        let options = BuiltinOptionsT::BatchMatMulOptions(BatchMatMulOptionsT::default());
+        graph.operator(BuiltinOperator::BatchMatmul, options, &[&left, &right], &[&result]);
+        cases.push(graph.finish("batch_matmul", &[&result]));
+    }
 }
 
 fn fully_connected(cases: &mut Vec<Case>, numbers: Numbers, seed: u64) {

@@ -1,4 +1,4 @@
-//! `AVERAGE_POOL_2D` and `MAX_POOL_2D`.
+//! `AVERAGE_POOL_2D`, `MAX_POOL_2D` and `L2_POOL_2D`.
 
 use image_embedder_schema::tflite::{ActivationFunctionType, BuiltinOperator, Padding};
 
@@ -11,9 +11,12 @@ pub(crate) fn cases(seed: u64) -> Vec<Case> {
     let operators = [
         ("average_pool_2d", BuiltinOperator::AveragePool2d),
         ("max_pool_2d", BuiltinOperator::MaxPool2d),
+        ("l2_pool_2d", BuiltinOperator::L2Pool2d),
     ];
     for (operator_name, operator) in operators {
-        for numbers in Numbers::PLAIN {
+        let is_float_only = operator == BuiltinOperator::L2Pool2d;
+        let numbers = if is_float_only { &Numbers::PLAIN[..1] } else { &Numbers::PLAIN[..] };
+        for &numbers in numbers {
             for (shape, options) in windows() {
                 let name = format!(
                     "{operator_name}_{}_{}_{}",
