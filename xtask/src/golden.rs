@@ -1,10 +1,12 @@
-//! `golden`: records what tflite-support and MediaPipe make of frames, for tests to compare with.
+//! `golden`: records what tflite-support and MediaPipe make of frames, for tests to compare with, and
+//! converts small networks with TensorFlow.
 //!
 //! Both packages are run from Python environments of their own in `.cache/golden`; the tests that
 //! read the recorded files need no Python. A model that only reshapes its input gives the
 //! preprocessed pixels back as its embedding.
 
 pub(crate) mod environment;
+mod networks;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,9 @@ pub(crate) struct Golden {
     /// Install the system libraries that the packages need, with apt-get as root
     #[arg(long)]
     install: bool,
+    /// Convert the networks of fixtures/networks with TensorFlow, instead of recording frames
+    #[arg(long)]
+    networks: bool,
     /// The Python 3.11 that the environments are made with
     #[arg(long, default_value = PYTHON)]
     python: String,
@@ -97,11 +102,14 @@ pub(crate) fn is_prepared() -> bool {
 
 /// Makes sure that the recorded files are what the packages compute, and installs the packages.
 pub(crate) fn check() -> Result<(), Failure> {
-    run(&Golden { check: true, install: true, python: PYTHON.to_owned() })
+    run(&Golden { check: true, install: true, networks: false, python: PYTHON.to_owned() })
 }
 
 /// Runs `cargo xtask golden`.
 pub(crate) fn run(golden: &Golden) -> Result<(), Failure> {
+    if golden.networks {
+        return networks::run(golden);
+    }
     let root = workspace::root();
     let cache = environments();
     let mut different = Vec::new();

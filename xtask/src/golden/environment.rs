@@ -15,6 +15,10 @@ pub(crate) struct Package {
     libraries: &'static [Library],
 }
 
+/// TensorFlow, whose converter writes model files.
+pub(super) const TENSORFLOW: Package =
+    Package { name: "tensorflow-cpu", version: "2.21.0", libraries: &[] };
+
 /// A shared library that must be on the machine.
 struct Library {
     file: &'static str,
