@@ -204,9 +204,9 @@ mod tests {
         let bytes = |values: &[u8]| Elements::UInt8(values.to_vec());
         let one = tensor(&[1, 2], bytes(&[1, 2]));
         for other in [tensor(&[2], bytes(&[1, 2])), tensor(&[1, 2], Elements::Int8(vec![1, 2]))] {
-            assert!(Likeness::of_outputs(&[one.clone()], &[other]).is_err());
+            assert!(Likeness::of_outputs(std::slice::from_ref(&one), &[other]).is_err());
         }
-        assert!(Likeness::of_outputs(&[one.clone()], &[]).is_err());
+        assert!(Likeness::of_outputs(std::slice::from_ref(&one), &[]).is_err());
         assert!(Likeness::of_outputs(&[], &[]).is_err());
     }
 
