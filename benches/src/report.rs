@@ -103,7 +103,7 @@ pub fn line(comparison: &Comparison) -> String {
     }
 }
 
-/// The heads of the columns of [`line`].
+/// The heads of the columns of [`line()`].
 #[must_use]
 pub fn heads() -> String {
     format!(

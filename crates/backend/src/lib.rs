@@ -9,7 +9,7 @@
 //! Backend --compile(ModelData)--> Model (Send + Sync) --session()--> Session (Send)
 //! ```
 //!
-//! Elements of 16-bit floats are [`half::f16`](f16), which is exported here so that a user of this
+//! Elements of 16-bit floats are [`half::f16`], which is exported here so that a user of this
 //! crate need not depend on `half`.
 //!
 //! The crate knows tensors and nothing of images, files or the network.
