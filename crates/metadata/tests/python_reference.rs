@@ -71,7 +71,7 @@ fn unread_model() -> Vec<u8> {
     let unread = |bytes: &[u8]| read_model(bytes).is_ok_and(|model| model.unread().len() == 1);
     let changed = (0..file.len()).filter(|at| file[*at] == 17).map(|at| {
         let mut changed = file.clone();
-        changed[at] = 40;
+        changed[at] = 34;
         changed
     });
     let mut found: Vec<Vec<u8>> = changed.filter(|changed| unread(changed)).collect();
