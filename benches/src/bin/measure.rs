@@ -116,6 +116,7 @@ impl Part {
             Self::Litert => Box::new(PythonPeer::litert(python("litert")?)?),
             #[cfg(feature = "embedder")]
             Self::Mediapipe => Box::new(PythonPeer::media_pipe(python("mediapipe")?)?),
+            #[cfg(feature = "embedder")]
             Self::TfliteSupport => Box::new(PythonPeer::tflite_support(python("tflite-support")?)?),
             #[cfg(feature = "embedder")]
             Self::Preprocess => return Ok(None),
