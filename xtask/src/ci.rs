@@ -29,7 +29,8 @@ enum Job {
     Clippy,
     /// Documentation, warnings denied
     Doc,
-    /// The facade with no feature, each feature alone, and all of them, tested with each backend
+    /// The facade with no feature, each feature alone, and all of them; tested with each backend
+    /// but tract
     Features,
     /// The tests of what reads frames and model files, with every access to memory watched
     Sanitizer,
@@ -42,6 +43,8 @@ enum Job {
     /// The recorded golden files and what is written, against tflite-support and MediaPipe, which
     /// it installs
     Reference,
+    /// The facade's tests with tract alone, which compiles tract a second time
+    TractAlone,
     /// Every test on an emulated 64-bit ARM processor
     Cross,
     /// Every test on an emulated 32-bit ARM processor, and the program for the remaining targets
@@ -49,10 +52,10 @@ enum Job {
 }
 
 impl Job {
-    /// Whether the job runs if none is named: all but those that emulate an ARM processor, or bring a
-    /// gigabyte of Python packages.
+    /// Whether the job runs if none is named: all but those that emulate an ARM processor, bring a
+    /// gigabyte of Python packages, or compile for minutes what is compiled already.
     fn is_usual(self) -> bool {
-        !matches!(self, Self::Reference | Self::Cross | Self::CrossOthers)
+        !matches!(self, Self::Reference | Self::TractAlone | Self::Cross | Self::CrossOthers)
     }
 }
 
@@ -111,6 +114,7 @@ fn run_job(job: Job) -> Result<(), Failure> {
             test::with_packages()
         }
         Job::Bench => bench::smoke(),
+        Job::TractAlone => process::run(&mut facade_tests(Some("tract"))),
         Job::Cross => cross::test("aarch64-unknown-linux-gnu"),
         Job::CrossOthers => {
             cross::test("armv7-unknown-linux-gnueabihf")?;
@@ -136,36 +140,41 @@ fn facade_features() -> Result<Vec<String>, Failure> {
 /// Features of the facade that are not backends. Its tests have them in any case.
 const NO_BACKENDS: [&str; 2] = ["bundled-model", "image"];
 
+/// The arguments that name the facade without its default features.
+const FACADE: [&str; 4] = ["--quiet", "--package", "image-embedder", "--no-default-features"];
+
+/// The facade's tests with one feature, or with none.
+fn facade_tests(feature: Option<&str>) -> Command {
+    let mut tests = process::cargo(&["test"]);
+    tests.args(FACADE).args(["--lib", "--tests"]);
+    if let Some(feature) = feature {
+        tests.args(["--features", feature]);
+    }
+    tests
+}
+
 /// With no feature, each feature alone, and all of them: the lints of the library, warnings
-/// denied, so nothing may be left unused; and, for every choice of backends, the tests.
+/// denied, so nothing may be left unused; and, for no backend and each alone, the tests. With all
+/// of them the job that runs every test runs the facade's too; tract alone has a job of its own.
 fn feature_commands(features: &[String]) -> Vec<Command> {
-    const PACKAGE: [&str; 4] = ["--quiet", "--package", "image-embedder", "--no-default-features"];
     let choices = [None].into_iter().chain(features.iter().map(|name| Some(name.as_str())));
     let mut commands = Vec::new();
-    for choice in choices.chain([Some("all")]) {
-        let choose = |command: &mut Command| {
-            match choice {
-                None => {}
-                Some("all") => {
-                    command.arg("--all-features");
-                }
-                Some(feature) => {
-                    command.args(["--features", feature]);
-                }
-            };
-        };
+    for choice in choices {
         let mut check = process::cargo(&["clippy"]);
-        check.args(PACKAGE).arg("--lib");
-        choose(&mut check);
+        check.args(FACADE).arg("--lib");
+        if let Some(feature) = choice {
+            check.args(["--features", feature]);
+        }
         check.args(["--", "-D", "warnings"]);
         commands.push(check);
-        if choice.is_none_or(|feature| !NO_BACKENDS.contains(&feature)) {
-            let mut tests = process::cargo(&["test"]);
-            tests.args(PACKAGE).args(["--lib", "--tests"]);
-            choose(&mut tests);
-            commands.push(tests);
+        let is_elsewhere = |feature: &str| NO_BACKENDS.contains(&feature) || feature == "tract";
+        if !choice.is_some_and(is_elsewhere) {
+            commands.push(facade_tests(choice));
         }
     }
+    let mut check = process::cargo(&["clippy"]);
+    check.args(FACADE).args(["--lib", "--all-features", "--", "-D", "warnings"]);
+    commands.push(check);
     commands
 }
 
@@ -175,7 +184,7 @@ mod tests {
 
     #[test]
     fn every_feature_is_checked_and_every_backend_tested_alone() {
-        let features = ["native".to_owned(), "image".to_owned()];
+        let features = ["native".to_owned(), "image".to_owned(), "tract".to_owned()];
         let commands = feature_commands(&features);
         let arguments: Vec<String> = commands
             .iter()
@@ -194,8 +203,8 @@ mod tests {
                 format!("clippy {package} --lib --features native -- -D warnings"),
                 format!("test {package} --lib --tests --features native"),
                 format!("clippy {package} --lib --features image -- -D warnings"),
+                format!("clippy {package} --lib --features tract -- -D warnings"),
                 format!("clippy {package} --lib --all-features -- -D warnings"),
-                format!("test {package} --lib --tests --all-features"),
             ]
         );
     }
@@ -209,7 +218,10 @@ mod tests {
             ["Fmt", "Tidy", "Clippy", "Doc", "Features", "Sanitizer", "Test", "Bench", "Baseline"];
         assert_eq!(names(None, false), usual);
         assert_eq!(names(None, true)[..usual.len()], usual);
-        assert_eq!(names(None, true)[usual.len()..], ["Reference", "Cross", "CrossOthers"]);
+        assert_eq!(
+            names(None, true)[usual.len()..],
+            ["Reference", "TractAlone", "Cross", "CrossOthers"]
+        );
         assert_eq!(names(Some(Job::Cross), false), ["Cross"]);
     }
 
