@@ -1,15 +1,19 @@
 //! Depthwise convolutions of floats, packed once for an instruction set.
 
-#[cfg(target_arch = "aarch64")]
-mod neon;
-#[cfg(target_arch = "x86_64")]
-mod x86_64;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod blocks;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod vectors;
 
 use crate::kernels::comparison::clamp;
-use crate::kernels::depthwise_bytes::{DepthwiseGeometry, Tap};
+use crate::kernels::depthwise_bytes::DepthwiseGeometry;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use crate::kernels::depthwise_f32::blocks::Blocks;
 use crate::kernels::fused::multiply_add;
 #[cfg(target_arch = "aarch64")]
-use crate::simd::aarch64::NeonDotprod;
+use crate::simd::aarch64::{Neon, NeonDotprod};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::x86_64::{Avx2, Avx512Vnni};
 use crate::simd::{Isa, Rounding};
 
 /// A depthwise convolution of floats.
@@ -17,17 +21,37 @@ use crate::simd::{Isa, Rounding};
 /// ```text
 /// result[c] = clamp(bias[c] + sum of value[tap][c] * weight[tap][c] over taps, in order)
 /// ```
+///
+/// Taps are added column by column, and those outside the input are zeros that are added too, as
+/// in XNNPACK, so that sums round alike.
 #[derive(Debug)]
 pub(crate) struct DepthwiseFloats {
     geometry: DepthwiseGeometry,
-    isa: Isa,
-    /// Tap by tap.
+    range: (f32, f32),
+    packed: Packed,
+}
+
+#[derive(Debug)]
+enum Packed {
+    Scalar(Constants, Rounding),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2, Blocks),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512Vnni, Blocks),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon, Blocks),
+}
+
+/// Weights and bias as the model has them.
+#[derive(Debug)]
+struct Constants {
+    /// Tap by tap, row by row.
     weights: Vec<f32>,
     bias: Vec<f32>,
-    range: (f32, f32),
 }
 
 impl DepthwiseFloats {
+    /// Packs `weights`, tap by tap, for the instruction set.
     pub(crate) fn new(
         isa: Isa,
         geometry: DepthwiseGeometry,
@@ -35,12 +59,33 @@ impl DepthwiseFloats {
         bias: &[f32],
         range: (f32, f32),
     ) -> Self {
-        Self { geometry, isa, weights: weights.to_vec(), bias: bias.to_vec(), range }
+        let scalar = |rounding| {
+            let constants = Constants { weights: weights.to_vec(), bias: bias.to_vec() };
+            Packed::Scalar(constants, rounding)
+        };
+        let packed = match isa {
+            Isa::Scalar(rounding) => scalar(rounding),
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            _ if !Blocks::take(&geometry) => scalar(Rounding::Once),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(token) => Packed::Avx2(token, Blocks::new(&geometry, weights, bias)),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni(token) => Packed::Avx512(token, Blocks::new(&geometry, weights, bias)),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon(neon) | Isa::NeonDotprod(NeonDotprod { neon }) => {
+                Packed::Neon(neon, Blocks::new(&geometry, weights, bias))
+            }
+        };
+        Self { geometry, range, packed }
     }
 
     /// Floats of working memory.
     pub(crate) fn scratch_float32(&self) -> usize {
-        self.geometry.output_channels()
+        match self.packed {
+            Packed::Scalar(..) => self.geometry.output_channels() + self.geometry.input_channels,
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            _ => Blocks::scratch_float32(&self.geometry),
+        }
     }
 
     /// The geometry of the whole output.
@@ -50,67 +95,89 @@ impl DepthwiseFloats {
 
     /// Computes the part of the output from element `first` on, in whole rows.
     pub(crate) fn run(&self, input: &[f32], first: usize, output: &mut [f32], scratch: &mut [f32]) {
+        let range = self.range;
         self.geometry.for_each_band(input, first, output, |geometry, input, output| {
-            match self.isa {
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx2(token) if x86_64::avx2::takes(geometry) => {
-                    x86_64::avx2::run(token, self, geometry, input, output);
+            match &self.packed {
+                Packed::Scalar(constants, Rounding::Twice) => {
+                    let add = |a, b, c| a * b + c;
+                    constants.run(geometry, input, output, range, scratch, add);
+                }
+                Packed::Scalar(constants, Rounding::Once) => {
+                    constants.run(geometry, input, output, range, scratch, multiply_add);
                 }
                 #[cfg(target_arch = "x86_64")]
-                Isa::Avx512Vnni(token) if x86_64::avx512::takes(geometry) => {
-                    x86_64::avx512::run(token, self, geometry, input, output);
+                Packed::Avx2(token, blocks) => {
+                    vectors::avx2::run(*token, blocks, geometry, input, output, range, scratch);
+                }
+                #[cfg(target_arch = "x86_64")]
+                Packed::Avx512(token, blocks) => {
+                    vectors::avx512::run(*token, blocks, geometry, input, output, range, scratch);
                 }
                 #[cfg(target_arch = "aarch64")]
-                Isa::Neon(neon) | Isa::NeonDotprod(NeonDotprod { neon })
-                    if neon::takes(geometry) =>
-                {
-                    neon::run(neon, self, geometry, input, output);
-                }
-                Isa::Scalar(Rounding::Twice) => {
-                    self.run_scalar(geometry, input, output, scratch, |a, b, c| a * b + c);
-                }
-                _ => self.run_scalar(geometry, input, output, scratch, multiply_add),
-            }
-        });
-    }
-
-    fn run_scalar(
-        &self,
-        geometry: &DepthwiseGeometry,
-        input: &[f32],
-        output: &mut [f32],
-        scratch: &mut [f32],
-        add: impl Fn(f32, f32, f32) -> f32,
-    ) {
-        let channels = geometry.output_channels();
-        let multiplier = geometry.multiplier;
-        let sums = &mut scratch[..channels];
-        geometry.for_each_pixel(input, &self.weights, |tap| match tap {
-            Tap::Start => sums.copy_from_slice(&self.bias),
-            Tap::Add { values, weights } if multiplier == 1 => {
-                for ((sum, &value), &weight) in sums.iter_mut().zip(values).zip(weights) {
-                    *sum = add(value, weight, *sum);
-                }
-            }
-            Tap::Add { values, weights } => {
-                let groups =
-                    sums.chunks_exact_mut(multiplier).zip(weights.chunks_exact(multiplier));
-                for ((sums, weights), &value) in groups.zip(values) {
-                    for (sum, &weight) in sums.iter_mut().zip(weights) {
-                        *sum = add(value, weight, *sum);
-                    }
-                }
-            }
-            Tap::Finish { pixel } => {
-                let results = &mut output[pixel * channels..][..channels];
-                for (result, sum) in results.iter_mut().zip(&*sums) {
-                    *result = clamp(*sum, self.range);
+                Packed::Neon(token, blocks) => {
+                    vectors::neon::run(*token, blocks, geometry, input, output, range, scratch);
                 }
             }
         });
     }
 }
 
+impl Constants {
+    /// Convolves one image; `add` is the product of its first two operands plus the third.
+    fn run(
+        &self,
+        geometry: &DepthwiseGeometry,
+        image: &[f32],
+        result: &mut [f32],
+        range: (f32, f32),
+        scratch: &mut [f32],
+        add: impl Fn(f32, f32, f32) -> f32,
+    ) {
+        let DepthwiseGeometry { rows, columns, input_channels, multiplier, .. } = *geometry;
+        let channels = geometry.output_channels();
+        let (sums, zeros) = scratch.split_at_mut(channels);
+        let outside = &mut zeros[..input_channels];
+        outside.fill(0.0);
+        let mut results = result.chunks_exact_mut(channels);
+        for row in 0..rows.output {
+            for column in 0..columns.output {
+                sums.copy_from_slice(&self.bias);
+                for column_tap in 0..columns.window {
+                    for row_tap in 0..rows.window {
+                        let x = columns.source(column, column_tap);
+                        let values = match (rows.source(row, row_tap), x) {
+                            (Some(y), Some(x)) => {
+                                &image[(y * columns.input + x) * input_channels..]
+                            }
+                            _ => &*outside,
+                        };
+                        let tap = row_tap * columns.window + column_tap;
+                        let weights = &self.weights[tap * channels..][..channels];
+                        if multiplier == 1 {
+                            for ((sum, &value), &weight) in sums.iter_mut().zip(values).zip(weights)
+                            {
+                                *sum = add(value, weight, *sum);
+                            }
+                            continue;
+                        }
+                        let groups =
+                            sums.chunks_exact_mut(multiplier).zip(weights.chunks_exact(multiplier));
+                        for ((sums, weights), &value) in groups.zip(values) {
+                            for (sum, &weight) in sums.iter_mut().zip(weights) {
+                                *sum = add(value, weight, *sum);
+                            }
+                        }
+                    }
+                }
+                if let Some(results) = results.next() {
+                    for (result, sum) in results.iter_mut().zip(&*sums) {
+                        *result = clamp(*sum, range);
+                    }
+                }
+            }
+        }
+    }
+}
 #[cfg(test)]
 mod tests {
     use image_embedder_schema::tflite::Padding;

@@ -57,12 +57,17 @@ impl Axis {
 }
 
 impl Axis {
+    /// Input elements from the first to the last that a window covers.
+    pub(crate) fn span(&self) -> usize {
+        (self.window - 1) * self.dilation + 1
+    }
+
     /// The positions whose whole window lies inside the input.
     pub(crate) fn whole(&self) -> std::ops::Range<usize> {
-        let span = (self.window - 1) * self.dilation + 1;
         let start = self.padding.div_ceil(self.stride).min(self.output);
-        let end =
-            (self.input + self.padding).checked_sub(span).map_or(0, |last| last / self.stride + 1);
+        let end = (self.input + self.padding)
+            .checked_sub(self.span())
+            .map_or(0, |last| last / self.stride + 1);
         start..end.clamp(start, self.output)
     }
 

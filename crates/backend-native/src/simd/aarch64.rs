@@ -76,6 +76,13 @@ pub(crate) fn store_f32x4(target: &mut [f32; 4], vector: float32x4_t) {
     unsafe { vst1q_f32(target.as_mut_ptr(), vector) }
 }
 
+/// `a * b + c`, rounded once.
+#[inline]
+#[target_feature(enable = "neon")]
+pub(crate) fn multiply_add_f32x4(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+    vfmaq_f32(c, a, b)
+}
+
 /// Loads the first bytes of a slice, at most eight; the others are zero.
 #[inline]
 #[target_feature(enable = "neon")]

@@ -154,16 +154,6 @@ pub(crate) fn store_f32x16(target: &mut [f32; 16], vector: __m512) {
     unsafe { _mm512_storeu_ps(std::ptr::from_mut(target).cast(), vector) }
 }
 
-/// Loads the first floats of a slice, at most sixteen; the other lanes are zero.
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(crate) fn load_f32x16_part(source: &[f32]) -> __m512 {
-    let mask = ((1u32 << source.len().min(16)) - 1) as u16;
-    // SAFETY: the mask covers no more lanes than the slice has elements, and lanes outside the
-    // mask are not accessed.
-    unsafe { _mm512_maskz_loadu_ps(mask, source.as_ptr()) }
-}
-
 /// Stores as many of sixteen floats as the slice takes.
 #[inline]
 #[target_feature(enable = "avx512f")]
@@ -197,15 +187,6 @@ pub(crate) fn store_u8x16_part(target: &mut [u8], vector: __m128i) {
 fn lanes_below(count: usize) -> __m256i {
     let count = _mm256_set1_epi32(count.min(8) as i32);
     _mm256_cmpgt_epi32(count, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
-}
-
-/// Loads the first floats of a slice, at most eight; the other lanes are zero.
-#[inline]
-#[target_feature(enable = "avx2")]
-pub(crate) fn load_f32x8_part(source: &[f32]) -> __m256 {
-    // SAFETY: the mask covers no more lanes than the slice has elements, and lanes outside the
-    // mask are not accessed.
-    unsafe { _mm256_maskload_ps(source.as_ptr(), lanes_below(source.len())) }
 }
 
 /// Stores as many of eight floats as the slice takes.
