@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use image_embedder_backend::BackendError;
 
 use crate::kernels::matrix_bytes::ByteMatrix;
-use crate::kernels::matrix_f32::FloatMatrix;
+use crate::kernels::matrix_f32::{FloatMatrix, Windows};
 use crate::kernels::panels::Rows;
 use crate::kernels::requantize::OutputRange;
 use crate::model::NativeModel;
@@ -148,7 +148,7 @@ impl Peak {
         let matrix = FloatMatrix::from_transposed(isa, &weights, depth, &vec![0.0; columns], range);
         let mut results = vec![0.0; count * columns];
         let float32 = Self::best(|| {
-            matrix.multiply(Rows { values: &floats, stride: depth, count }, &mut results);
+            matrix.multiply(Windows::rows(&floats, depth, count), &mut results);
         });
         let bytes = vec![1; count * depth];
         let matrix = ByteMatrix::from_transposed(isa, &vec![1; depth * columns], depth);

@@ -8,10 +8,63 @@ mod x86_64;
 
 use crate::kernels::comparison::clamp;
 use crate::kernels::fused::multiply_add;
-use crate::kernels::panels::Rows;
 #[cfg(target_arch = "aarch64")]
 use crate::simd::aarch64::{Neon, NeonDotprod};
 use crate::simd::{Isa, Rounding};
+
+/// The left-hand side: `count` rows of values, which lie in runs. Row `r` is found at
+///
+/// ```text
+/// start(r)  = r / columns * line + r % columns * stride
+/// row(r)[d] = values[start(r) + offsets[d / run] + d % run]
+/// ```
+///
+/// so that windows over an image, line by line, need not be copied to be rows of a matrix.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Windows<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) count: usize,
+    pub(crate) columns: usize,
+    pub(crate) stride: usize,
+    pub(crate) line: usize,
+    pub(crate) offsets: &'a [usize],
+    pub(crate) run: usize,
+}
+
+impl<'a> Windows<'a> {
+    /// Rows of `depth` values that lie side by side, one after the other.
+    pub(crate) fn rows(values: &'a [f32], depth: usize, count: usize) -> Self {
+        Self { values, count, columns: count, stride: depth, line: 0, offsets: &[0], run: depth }
+    }
+
+    /// Where `ROWS` rows from `first` on start.
+    #[inline(always)]
+    fn starts<const ROWS: usize>(&self, first: usize) -> [usize; ROWS] {
+        let columns = self.columns.max(1);
+        let (mut line, mut column) =
+            if first < columns { (0, first) } else { (first / columns, first % columns) };
+        std::array::from_fn(|_| {
+            let start = line * self.line + column * self.stride;
+            column += 1;
+            if column == columns {
+                (line, column) = (line + 1, 0);
+            }
+            start
+        })
+    }
+
+    /// The depth in pieces of at most `most` values where a run is longer, and of several whole
+    /// runs where it is not: for each its offsets, and its part of every run.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn pieces(&self, most: usize) -> impl Iterator<Item = (&'a [usize], std::ops::Range<usize>)> {
+        let run = self.run.max(1);
+        let len = run.div_ceil(run.div_ceil(most));
+        self.offsets.chunks((most / run).max(1)).flat_map(move |offsets| {
+            (0..run).step_by(len).map(move |start| (offsets, start..run.min(start + len)))
+        })
+    }
+}
 
 /// The right-hand side: weights of `depth` rows and `columns` columns, and what ends each sum.
 ///
@@ -71,7 +124,7 @@ impl FloatMatrix {
 
     /// Multiplies into `output`, of as many rows as the left-hand side and as many columns as the
     /// matrix.
-    pub(crate) fn multiply(&self, rows: Rows<'_, f32>, output: &mut [f32]) {
+    pub(crate) fn multiply(&self, rows: Windows<'_>, output: &mut [f32]) {
         match &self.packed {
             Packed::Scalar(weights, rounding) => {
                 let store = |row: usize, column: usize, sums: &[f32]| {
@@ -117,13 +170,13 @@ mod tests {
         };
         let mut cases = 0;
         for level in SimdLevel::available() {
-            for depth in [1, 3, 16, 27, 100] {
+            for depth in [1, 3, 16, 27, 100, 400] {
                 for columns in [1, 7, 8, 16, 17, 40, 64, 65, 130] {
                     for count in [1, 3, 6, 7, 13, 49] {
                         let weights: Vec<f32> = (0..depth * columns).map(|_| noise()).collect();
                         let bias: Vec<f32> = (0..columns).map(|_| noise()).collect();
                         let values: Vec<f32> = (0..count * depth).map(|_| noise()).collect();
-                        let rows = Rows { values: &values, stride: depth, count };
+                        let rows = Windows::rows(&values, depth, count);
                         let run = |isa| {
                             let range = (-1.5, 1.5);
                             let matrix =
@@ -142,6 +195,55 @@ mod tests {
                 }
             }
         }
-        assert_eq!(cases, SimdLevel::available().len() * 5 * 9 * 6);
+        assert_eq!(cases, SimdLevel::available().len() * 6 * 9 * 6);
+    }
+
+    #[test]
+    fn windows_are_the_rows_that_they_stand_for() {
+        let mut seed = 9u32;
+        let mut noise = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 8) as f32 / (1 << 24) as f32 - 0.5
+        };
+        let (columns, lines, run, line) = (5, 7, 17, 200);
+        let values: Vec<f32> = (0..20 * line).map(|_| noise()).collect();
+        let mut cases = 0;
+        for level in SimdLevel::available() {
+            for runs in [1, 3, 30] {
+                for stride in [4, 17] {
+                    let offsets: Vec<usize> = (0..runs).map(|tap| tap * 31).collect();
+                    let count = columns * lines;
+                    let windows = Windows {
+                        values: &values,
+                        count,
+                        columns,
+                        stride,
+                        line,
+                        offsets: &offsets,
+                        run,
+                    };
+                    let mut rows = Vec::new();
+                    for row in 0..count {
+                        let start = row / columns * line + row % columns * stride;
+                        for offset in &offsets {
+                            rows.extend_from_slice(&values[start + offset..][..run]);
+                        }
+                    }
+                    let depth = runs * run;
+                    let weights: Vec<f32> = (0..depth * 19).map(|_| noise()).collect();
+                    let isa = Isa::new(level).unwrap();
+                    let range = (f32::NEG_INFINITY, f32::INFINITY);
+                    let matrix =
+                        FloatMatrix::from_transposed(isa, &weights, depth, &[0.25; 19], range);
+                    let mut found = vec![0.0; count * 19];
+                    matrix.multiply(windows, &mut found);
+                    let mut expected = vec![0.0; count * 19];
+                    matrix.multiply(Windows::rows(&rows, depth, count), &mut expected);
+                    assert_eq!(found, expected, "{level} {runs} {stride}");
+                    cases += 1;
+                }
+            }
+        }
+        assert_eq!(cases, SimdLevel::available().len() * 6);
     }
 }

@@ -7,7 +7,7 @@ use image_embedder_backend::BackendError;
 use crate::graph::{Data, Element};
 use crate::kernels::dynamic_range::quantize_as_xnnpack;
 use crate::kernels::matrix_bytes::{ByteMatrix, ToBytes, ToFloats};
-use crate::kernels::matrix_f32::FloatMatrix;
+use crate::kernels::matrix_f32::{FloatMatrix, Windows};
 use crate::kernels::panels::Rows;
 use crate::kernels::requantize::OutputRange;
 use crate::operator::{Activation, Convolution};
@@ -124,16 +124,17 @@ pub(crate) fn lower(
     let image = operands.input_index(0)?;
     match (input.element, filter.element, output.element) {
         (Element::Float32, Element::Float32, Element::Float32) => {
-            let kernel = FloatConvolution {
-                weights: FloatMatrix::from_transposed(
-                    operands.isa,
-                    float_constant(operands, 1)?,
-                    geometry.depth(),
-                    &float_bias(operands, output_channels)?,
-                    options.activation.range(),
-                ),
-                geometry,
-            };
+            let weights = FloatMatrix::from_transposed(
+                operands.isa,
+                float_constant(operands, 1)?,
+                geometry.depth(),
+                &float_bias(operands, output_channels)?,
+                options.activation.range(),
+            );
+            let layout = WindowLayout::new(&geometry).ok_or_else(|| {
+                operands.unsupported("a window that its dilation spreads over too many elements")
+            })?;
+            let kernel = FloatConvolution { weights, geometry, layout };
             Ok(Lowered::step(shape, kernel, vec![image]))
         }
         (Element::Float32, Element::Int8, Element::Float32) => {
@@ -324,19 +325,19 @@ impl Requantization {
 
 /// How many rows of a product are computed together in parts: a whole number of tiles of every
 /// instruction set.
-const POINTWISE_ROWS: usize = 12;
+const POINTWISE_ROWS: usize = 24;
 
 /// A convolution of floats.
 #[derive(Debug)]
 struct FloatConvolution {
     weights: FloatMatrix,
     geometry: Geometry,
+    layout: WindowLayout,
 }
 
 impl Kernel for FloatConvolution {
     fn scratch(&self) -> ScratchSizes {
-        let rows = if self.geometry.is_pointwise() { 0 } else { WINDOW_ROWS };
-        ScratchSizes { float32: rows * self.geometry.depth(), ..ScratchSizes::default() }
+        ScratchSizes { float32: self.layout.scratch_float32(), ..ScratchSizes::default() }
     }
 
     fn grain(&self) -> Option<usize> {
@@ -355,21 +356,151 @@ impl Kernel for FloatConvolution {
     ) -> Result<(), BackendError> {
         let first = output.first();
         let (input, output) = (inputs.float32(0)?, output.float32()?);
-        let (stride, channels) = (self.geometry.depth(), self.geometry.output_channels);
+        let (depth, channels) = (self.geometry.depth(), self.geometry.output_channels);
         if self.geometry.is_pointwise() {
-            let (values, count) = (&input[first / channels * stride..], output.len() / channels);
-            self.weights.multiply(Rows { values, stride, count }, output);
+            let (values, count) = (&input[first / channels * depth..], output.len() / channels);
+            self.weights.multiply(Windows::rows(values, depth, count), output);
             return Ok(());
         }
-        let windows = &mut scratch.float32[..];
         for (band, from, results) in self.geometry.parts(first, output.len()) {
-            let output = &mut output[results];
-            lay_out_windows(&band, &input[from..], 0.0, windows, stride, |values, count, first| {
-                let output = &mut output[first * channels..][..count * channels];
-                self.weights.multiply(Rows { values, stride, count }, output);
+            let windows = (&input[from..], &mut scratch.float32[..]);
+            self.layout.for_each_block(&band, windows, |windows, rows| {
+                let row = self.geometry.output_row();
+                let from = results.start + rows.start * row;
+                self.weights.multiply(windows, &mut output[from..][..rows.len() * row]);
             });
         }
         Ok(())
+    }
+}
+
+/// How windows of floats lie in the input, or where some reach beyond it, in rows that are copied
+/// with zeros around them.
+#[derive(Debug)]
+struct WindowLayout {
+    /// Where the runs of a window begin, and their length.
+    offsets: Vec<usize>,
+    run: usize,
+    /// Elements of an input row, with its zeros if there are.
+    line: usize,
+    /// If rows are copied: for how many output rows at a time, and how many.
+    copied: Option<Copied>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Copied {
+    output_rows: usize,
+    rows: usize,
+}
+
+impl WindowLayout {
+    /// Floats of copied rows, where one output row does not need more: a part of the second-level
+    /// cache.
+    const COPIED: usize = 48 * 1024;
+
+    /// The most floats of copied rows that one output row may need.
+    const MOST_COPIED: usize = 1 << 26;
+
+    /// The layout of the geometry's windows, or `None` if rows would have to be copied to more
+    /// elements than fit.
+    fn new(geometry: &Geometry) -> Option<Self> {
+        let Geometry { rows, columns, input_channels: channels, .. } = *geometry;
+        let is_inside = |axis: Axis| axis.whole() == (0..axis.output);
+        if is_inside(rows) && is_inside(columns) {
+            let line = columns.input * channels;
+            return Some(Self::of_lines(geometry, line, rows.dilation * line, None));
+        }
+        let pixels =
+            (columns.output - 1).checked_mul(columns.stride)?.checked_add(columns.span())?;
+        let line = pixels.checked_mul(channels)?;
+        line.checked_mul(rows.window).filter(|&floats| floats <= Self::MOST_COPIED)?;
+        // Rows between those of a dilated window are not copied, so that the next window's are not
+        // there.
+        let output_rows = if rows.dilation > 1 {
+            1
+        } else {
+            let further = (Self::COPIED / line).saturating_sub(rows.window) / rows.stride;
+            rows.output.div_ceil(rows.output.div_ceil(1 + further))
+        };
+        let copied = Copied { output_rows, rows: (output_rows - 1) * rows.stride + rows.window };
+        Some(Self::of_lines(geometry, line, line, Some(copied)))
+    }
+
+    /// The layout of rows of `line` elements, `between` apart within a window.
+    fn of_lines(geometry: &Geometry, line: usize, between: usize, copied: Option<Copied>) -> Self {
+        let Geometry { rows, columns, input_channels: channels, .. } = *geometry;
+        // Without dilation neighbouring taps are neighbours in the input.
+        let taps = if columns.dilation == 1 { columns.window } else { 1 };
+        let offsets = (0..rows.window)
+            .flat_map(|row| (0..columns.window).step_by(taps).map(move |column| (row, column)))
+            .map(|(row, column)| row * between + column * columns.dilation * channels)
+            .collect();
+        Self { offsets, run: taps * channels, line, copied }
+    }
+
+    /// Floats of working memory.
+    fn scratch_float32(&self) -> usize {
+        self.copied.map_or(0, |copied| copied.rows * self.line)
+    }
+
+    /// Hands the windows of an image's rows to `multiply(windows, their output rows)`, a block at a
+    /// time.
+    fn for_each_block(
+        &self,
+        geometry: &Geometry,
+        (image, scratch): (&[f32], &mut [f32]),
+        mut multiply: impl FnMut(Windows<'_>, Range<usize>),
+    ) {
+        let rows = geometry.rows;
+        let Some(copied) = self.copied else {
+            multiply(self.windows(geometry, image, rows.output), 0..rows.output);
+            return;
+        };
+        for first in (0..rows.output).step_by(copied.output_rows) {
+            let block = first..rows.output.min(first + copied.output_rows);
+            let (from, of_block) = geometry.band(0, block.clone());
+            self.copy_rows(&of_block, &image[from..], scratch);
+            multiply(self.windows(geometry, scratch, block.len()), block);
+        }
+    }
+
+    /// The windows of some output rows, the first of which begins at the first value.
+    fn windows<'a>(
+        &'a self,
+        geometry: &Geometry,
+        values: &'a [f32],
+        output_rows: usize,
+    ) -> Windows<'a> {
+        let Geometry { rows, columns, input_channels: channels, .. } = *geometry;
+        Windows {
+            values,
+            count: output_rows * columns.output,
+            columns: columns.output,
+            stride: columns.stride * channels,
+            line: rows.stride * self.line,
+            offsets: &self.offsets,
+            run: self.run,
+        }
+    }
+
+    /// Copies the rows under the geometry's windows, with zeros for what lies outside.
+    fn copy_rows(&self, geometry: &Geometry, image: &[f32], to: &mut [f32]) {
+        let Geometry { rows, columns, input_channels: channels, .. } = *geometry;
+        let count = (rows.output - 1) * rows.stride + rows.window;
+        let before = self.line.min(columns.padding * channels);
+        let len = (self.line - before).min(columns.input * channels);
+        for (place, line) in to.chunks_exact_mut(self.line).take(count).enumerate() {
+            let source = (place * rows.dilation).checked_sub(rows.padding);
+            let Some(y) = source.filter(|&y| y < rows.input) else {
+                line.fill(0.0);
+                continue;
+            };
+            let (outside, rest) = line.split_at_mut(before);
+            let (inside, after) = rest.split_at_mut(len);
+            outside.fill(0.0);
+            inside.copy_from_slice(&image[y * columns.input * channels..][..len]);
+            after.fill(0.0);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Arithmetic intrinsics are safe inside functions that enable their features; only access
 //! through pointers is not, and it is confined to this file.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 /// Proof that the processor has AVX2 and FMA.
@@ -154,6 +155,16 @@ pub(crate) fn store_f32x16(target: &mut [f32; 16], vector: __m512) {
     unsafe { _mm512_storeu_ps(std::ptr::from_mut(target).cast(), vector) }
 }
 
+/// Loads the first floats of a slice, at most sixteen; the other lanes are zero.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) fn load_f32x16_part(source: &[f32]) -> __m512 {
+    let mask = ((1u32 << source.len().min(16)) - 1) as u16;
+    // SAFETY: the mask covers no more lanes than the slice has elements, and lanes outside the
+    // mask are not accessed.
+    unsafe { _mm512_maskz_loadu_ps(mask, source.as_ptr()) }
+}
+
 /// Stores as many of sixteen floats as the slice takes.
 #[inline]
 #[target_feature(enable = "avx512f")]
@@ -181,12 +192,47 @@ pub(crate) fn store_u8x16_part(target: &mut [u8], vector: __m128i) {
     unsafe { _mm_mask_storeu_epi8(target.as_mut_ptr().cast(), mask, vector) }
 }
 
+/// `a * b + c`, rounded once, with `b` read by the same instruction, so that it takes no register:
+/// a compiler loads what several multiplications read once and for all, and runs out of registers.
+#[inline]
+#[target_feature(enable = "avx,fma")]
+pub(crate) fn multiply_add_from_f32x8(a: __m256, b: &[f32; 8], mut c: __m256) -> __m256 {
+    // SAFETY: the instruction reads the eight floats of the reference, asks for no alignment and
+    // writes one register; the function's features include it.
+    unsafe {
+        asm!(
+            "vfmadd231ps {c}, {a}, ymmword ptr [{b}]",
+            c = inout(ymm_reg) c,
+            a = in(ymm_reg) a,
+            b = in(reg) b.as_ptr(),
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    c
+}
+
+/// `a * b + c`, rounded once.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) fn multiply_add_from_f32x16(a: __m512, b: &[f32; 16], c: __m512) -> __m512 {
+    _mm512_fmadd_ps(a, load_f32x16(b), c)
+}
+
 /// The lanes of eight below `count`.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn lanes_below(count: usize) -> __m256i {
     let count = _mm256_set1_epi32(count.min(8) as i32);
     _mm256_cmpgt_epi32(count, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+}
+
+/// Loads the first floats of a slice, at most eight; the other lanes are zero.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(crate) fn load_f32x8_part(source: &[f32]) -> __m256 {
+    // SAFETY: the mask covers no more lanes than the slice has elements, and lanes outside the
+    // mask are not accessed.
+    unsafe { _mm256_maskload_ps(source.as_ptr(), lanes_below(source.len())) }
 }
 
 /// Stores as many of eight floats as the slice takes.

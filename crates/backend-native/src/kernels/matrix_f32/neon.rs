@@ -2,7 +2,8 @@
 
 use std::arch::aarch64::*;
 
-use crate::kernels::panels::{Rows, deal_panels};
+use crate::kernels::matrix_f32::Windows;
+use crate::kernels::panels::deal_panels;
 use crate::simd::aarch64::{Neon, load_f32x4, store_f32x4, store_f32x4_part};
 
 /// Columns of one vector, and rows of weights that one load of a row's values meets.
@@ -55,7 +56,7 @@ impl Weights {
     pub(super) fn multiply(
         &self,
         _token: Neon,
-        rows: Rows<'_, f32>,
+        rows: Windows<'_>,
         bias: &[f32],
         range: (f32, f32),
         output: &mut [f32],
@@ -67,7 +68,7 @@ impl Weights {
 
 /// Multiplies block by block of rows, panel by panel, in tiles of as many rows as registers allow.
 #[target_feature(enable = "neon")]
-fn multiply(weights: &Weights, rows: Rows<'_, f32>, end: &End<'_>, output: &mut [f32]) {
+fn multiply(weights: &Weights, rows: Windows<'_>, end: &End<'_>, output: &mut [f32]) {
     for first in (0..rows.count).step_by(ROW_BLOCK) {
         let block = first..rows.count.min(first + ROW_BLOCK);
         for panel in &weights.panels {
@@ -86,7 +87,7 @@ fn multiply(weights: &Weights, rows: Rows<'_, f32>, end: &End<'_>, output: &mut 
 fn multiply_panel<const VECTORS: usize>(
     weights: &Weights,
     panel: &Panel,
-    rows: Rows<'_, f32>,
+    rows: Windows<'_>,
     block: std::ops::Range<usize>,
     end: &End<'_>,
     output: &mut [f32],
@@ -106,31 +107,35 @@ fn multiply_panel<const VECTORS: usize>(
 fn multiply_tile<const ROWS: usize, const VECTORS: usize>(
     weights: &Weights,
     panel: &Panel,
-    rows: Rows<'_, f32>,
+    rows: Windows<'_>,
     first: usize,
     end: &End<'_>,
     output: &mut [f32],
 ) -> usize {
-    let rows: [&[f32]; ROWS] = std::array::from_fn(|row| rows.row(first + row, weights.depth));
-    let (blocks, rest) = panel.lines.as_chunks::<VECTORS>().0.as_chunks::<LANES>();
-    let chunks = rows.map(|row| &row.as_chunks::<LANES>().0[..blocks.len()]);
+    let starts: [usize; ROWS] = rows.starts(first);
     let bias = &end.bias[panel.first_column..].as_chunks::<LANES>().0[..VECTORS];
     let mut start = [vdupq_n_f32(0.0); VECTORS];
     for (start, bias) in start.iter_mut().zip(bias) {
         *start = load_f32x4(bias);
     }
     let mut sums = [start; ROWS];
-    for (index, block) in blocks.iter().enumerate() {
-        let values = chunks.map(|chunks| load_f32x4(&chunks[index]));
-        add_products::<0, ROWS, VECTORS>(&mut sums, &block[0], &values);
-        add_products::<1, ROWS, VECTORS>(&mut sums, &block[1], &values);
-        add_products::<2, ROWS, VECTORS>(&mut sums, &block[2], &values);
-        add_products::<3, ROWS, VECTORS>(&mut sums, &block[3], &values);
-    }
-    let ends = rows.map(|row| &row[blocks.len() * LANES..][..rest.len()]);
-    for (index, line) in rest.iter().enumerate() {
-        let values = ends.map(|end| vdupq_n_f32(end[index]));
-        add_products::<0, ROWS, VECTORS>(&mut sums, line, &values);
+    let runs = panel.lines.as_chunks::<VECTORS>().0.chunks(rows.run.max(1));
+    for (&offset, lines) in rows.offsets.iter().zip(runs) {
+        let rows = starts.map(|start| &rows.values[start + offset..][..lines.len()]);
+        let (blocks, rest) = lines.as_chunks::<LANES>();
+        let chunks = rows.map(|row| &row.as_chunks::<LANES>().0[..blocks.len()]);
+        for (index, block) in blocks.iter().enumerate() {
+            let values = chunks.map(|chunks| load_f32x4(&chunks[index]));
+            add_products::<0, ROWS, VECTORS>(&mut sums, &block[0], &values);
+            add_products::<1, ROWS, VECTORS>(&mut sums, &block[1], &values);
+            add_products::<2, ROWS, VECTORS>(&mut sums, &block[2], &values);
+            add_products::<3, ROWS, VECTORS>(&mut sums, &block[3], &values);
+        }
+        let ends = rows.map(|row| &row[blocks.len() * LANES..][..rest.len()]);
+        for (index, line) in rest.iter().enumerate() {
+            let values = ends.map(|end| vdupq_n_f32(end[index]));
+            add_products::<0, ROWS, VECTORS>(&mut sums, line, &values);
+        }
     }
     let (least, largest) = (vdupq_n_f32(end.range.0), vdupq_n_f32(end.range.1));
     for (row, sums) in sums.iter().enumerate() {

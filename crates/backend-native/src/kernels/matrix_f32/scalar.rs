@@ -1,6 +1,6 @@
 //! The portable product, oracle of the others.
 
-use crate::kernels::panels::Rows;
+use crate::kernels::matrix_f32::Windows;
 
 /// Columns of a panel.
 const PANEL: usize = 8;
@@ -32,15 +32,16 @@ impl Weights {
     /// product of its first two operands plus the third.
     pub(super) fn multiply(
         &self,
-        rows: Rows<'_, f32>,
+        rows: Windows<'_>,
         bias: &[f32],
         add: impl Fn(f32, f32, f32) -> f32,
         mut store: impl FnMut(usize, usize, &[f32]),
     ) {
         for first in (0..rows.count).step_by(ROWS) {
             let count = ROWS.min(rows.count - first);
-            let [a, b, c, d]: [&[f32]; ROWS] =
-                std::array::from_fn(|row| rows.row(first + row.min(count - 1), self.depth));
+            let mut starts: [usize; ROWS] = rows.starts(first);
+            let last = starts[count - 1];
+            starts[count..].fill(last);
             let panels = self.panels.chunks_exact((self.depth * PANEL).max(1));
             for (panel, weights) in panels.enumerate() {
                 let mut first_sums = [0.0f32; PANEL];
@@ -48,11 +49,16 @@ impl Weights {
                     *sum = *bias;
                 }
                 let mut sums = [first_sums; ROWS];
-                for (index, weights) in weights.as_chunks::<PANEL>().0.iter().enumerate() {
-                    let factors = [a[index], b[index], c[index], d[index]];
-                    for (sums, factor) in sums.iter_mut().zip(factors) {
-                        for (sum, weight) in sums.iter_mut().zip(weights) {
-                            *sum = add(factor, *weight, *sum);
+                let runs = weights.as_chunks::<PANEL>().0.chunks(rows.run.max(1));
+                for (&offset, weights) in rows.offsets.iter().zip(runs) {
+                    let [a, b, c, d] =
+                        starts.map(|start| &rows.values[start + offset..][..weights.len()]);
+                    for (index, weights) in weights.iter().enumerate() {
+                        let factors = [a[index], b[index], c[index], d[index]];
+                        for (sums, factor) in sums.iter_mut().zip(factors) {
+                            for (sum, weight) in sums.iter_mut().zip(weights) {
+                                *sum = add(factor, *weight, *sum);
+                            }
                         }
                     }
                 }

@@ -5,15 +5,19 @@
 macro_rules! level {
     (
         $module:ident, $doc:literal, $feature:literal, $Token:ident, $lanes:literal,
-        $Line:ident, $max_vectors:literal, [$($rows:literal x $vectors:literal),*],
-        $load:ident, $store:ident, $store_part:ident, $zero:ident, $splat:ident, $fmadd:ident, $min:ident, $max:ident
+        $Line:ident, $depth:literal, $loaded:literal, $max_vectors:literal, [$($rows:literal x $vectors:literal),*],
+        $load:ident, $load_part:ident, $store:ident, $store_part:ident, $zero:ident, $splat:ident, $fmadd:ident, $fmadd_from:ident, $min:ident, $max:ident
     ) => {
         #[doc = $doc]
         pub(super) mod $module {
             use std::arch::x86_64::*;
+            use std::ops::Range;
 
-            use crate::kernels::panels::{Rows, deal_panels};
-            use crate::simd::x86_64::{$Line, $Token, $load, $store, $store_part};
+            use crate::kernels::matrix_f32::Windows;
+            use crate::kernels::panels::deal_panels;
+            use crate::simd::x86_64::{
+                $Line, $Token, $fmadd_from, $load, $load_part, $store, $store_part,
+            };
 
             /// Columns of one vector.
             const LANES: usize = $lanes;
@@ -21,8 +25,16 @@ macro_rules! level {
             /// Vectors of the widest panel.
             const MAX_VECTORS: usize = $max_vectors;
 
+            /// Vectors of a row of weights that are loaded for all rows of a tile; the others stay
+            /// in memory, as there is no register left for them.
+            const LOADED: usize = $loaded;
+
             /// Rows that go through all panels together.
             const ROW_BLOCK: usize = 96;
+
+            /// Rows of weights that a row meets in one go: those of the widest panel fill half of
+            /// the first-level cache.
+            const DEPTH: usize = $depth;
 
             /// Weights in panels of several vectors of columns.
             #[derive(Clone, Debug)]
@@ -60,7 +72,7 @@ macro_rules! level {
                 pub(in crate::kernels::matrix_f32) fn multiply(
                     &self,
                     _token: $Token,
-                    rows: Rows<'_, f32>,
+                    rows: Windows<'_>,
                     bias: &[f32],
                     range: (f32, f32),
                     output: &mut [f32],
@@ -77,95 +89,144 @@ macro_rules! level {
                 range: (f32, f32),
             }
 
-            /// Multiplies block by block of rows, panel by panel, in tiles of as many rows as registers allow.
+            /// The rows, the depth and the place of one product of a panel.
+            struct Task<'a> {
+                rows: Windows<'a>,
+                /// The runs of each row, and the part of them that is multiplied.
+                offsets: &'a [usize],
+                part: Range<usize>,
+                /// The weights of this part, and where their first column is.
+                lines: &'a [$Line],
+                first_column: usize,
+                columns: usize,
+                /// Whether sums begin with the bias, or go on from the results so far.
+                begins: bool,
+                /// Whether sums end here.
+                ends: bool,
+            }
+
+            /// Multiplies block by block of rows, panel by panel, in pieces of the depth whose
+            /// weights stay in the first-level cache.
             #[target_feature(enable = $feature)]
-            fn multiply(weights: &Weights, rows: Rows<'_, f32>, end: &End<'_>, output: &mut [f32]) {
+            fn multiply(weights: &Weights, rows: Windows<'_>, end: &End<'_>, output: &mut [f32]) {
                 for first in (0..rows.count).step_by(ROW_BLOCK) {
-                    let block = Rows {
-                        values: &rows.values[first * rows.stride..],
-                        count: ROW_BLOCK.min(rows.count - first),
-                        ..rows
-                    };
-                    let output = &mut output[first * weights.columns..];
+                    let block = first..rows.count.min(first + ROW_BLOCK);
                     for panel in &weights.panels {
-                        match panel.vectors {
-                            $($vectors => multiply_panel::<$rows, $vectors>(weights, panel, block, end, output),)*
-                            _ => {}
+                        let mut line = 0;
+                        for (offsets, part) in rows.pieces(DEPTH) {
+                            let lines = offsets.len() * part.len();
+                            let task = Task {
+                                rows,
+                                offsets,
+                                part,
+                                lines: &panel.lines[line * panel.vectors..][..lines * panel.vectors],
+                                first_column: panel.first_column,
+                                columns: weights.columns,
+                                begins: line == 0,
+                                ends: line + lines == weights.depth,
+                            };
+                            line += lines;
+                            match panel.vectors {
+                                $($vectors => {
+                                    multiply_panel::<$rows, $vectors>(&task, block.clone(), end, output);
+                                })*
+                                _ => {}
+                            }
                         }
                     }
                 }
             }
 
+            /// Multiplies in tiles of as many rows as registers allow, then of as many as are left.
             #[target_feature(enable = $feature)]
             fn multiply_panel<const ROWS: usize, const VECTORS: usize>(
-                weights: &Weights,
-                panel: &Panel,
-                rows: Rows<'_, f32>,
+                task: &Task<'_>,
+                rows: Range<usize>,
                 end: &End<'_>,
                 output: &mut [f32],
             ) {
-                if rows.count < ROWS {
-                    for row in 0..rows.count {
-                        multiply_tile::<1, VECTORS>(weights, panel, rows, row, end, output);
-                    }
-                    return;
-                }
-                let mut first = 0;
-                while first < rows.count {
-                    // The last tile begins early enough to be whole; it computes some rows again.
-                    let start = first.min(rows.count - ROWS);
-                    multiply_tile::<ROWS, VECTORS>(weights, panel, rows, start, end, output);
-                    first += ROWS;
+                let mut row = rows.start;
+                while row < rows.end {
+                    row += match rows.end - row {
+                        left if left >= ROWS => multiply_tile::<ROWS, VECTORS>(task, row, end, output),
+                        4.. => multiply_tile::<4, VECTORS>(task, row, end, output),
+                        2.. => multiply_tile::<2, VECTORS>(task, row, end, output),
+                        _ => multiply_tile::<1, VECTORS>(task, row, end, output),
+                    };
                 }
             }
 
+            /// Returns the number of rows.
             #[target_feature(enable = $feature)]
             #[inline]
             fn multiply_tile<const ROWS: usize, const VECTORS: usize>(
-                weights: &Weights,
-                panel: &Panel,
-                rows: Rows<'_, f32>,
+                task: &Task<'_>,
                 first: usize,
                 end: &End<'_>,
                 output: &mut [f32],
-            ) {
-                let depth = weights.depth;
-                let mut values: [&[f32]; ROWS] = [&[]; ROWS];
-                for (row, values) in values.iter_mut().enumerate() {
-                    *values = rows.row(first + row, depth);
-                }
-                let lines = &panel.lines.as_chunks::<VECTORS>().0[..depth];
-                let bias = &end.bias[panel.first_column..].as_chunks::<LANES>().0[..VECTORS];
-                let mut first_sums = [$zero(); VECTORS];
-                for (sum, bias) in first_sums.iter_mut().zip(bias) {
-                    *sum = $load(bias);
-                }
-                let mut sums = [first_sums; ROWS];
-                for step in 0..depth {
-                    let mut factors = [$zero(); VECTORS];
-                    for vector in 0..VECTORS {
-                        factors[vector] = $load(&lines[step][vector].0);
+            ) -> usize {
+                let starts: [usize; ROWS] = task.rows.starts(first);
+                let mut sums = [[$zero(); VECTORS]; ROWS];
+                if task.begins {
+                    let bias = &end.bias[task.first_column..].as_chunks::<LANES>().0[..VECTORS];
+                    for sums in &mut sums {
+                        for (sum, bias) in sums.iter_mut().zip(bias) {
+                            *sum = $load(bias);
+                        }
                     }
-                    for row in 0..ROWS {
-                        let value = $splat(values[row][step]);
-                        for vector in 0..VECTORS {
-                            sums[row][vector] = $fmadd(value, factors[vector], sums[row][vector]);
+                } else {
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        for (vector, sum) in sums.iter_mut().enumerate() {
+                            let column = task.first_column + vector * LANES;
+                            let so_far = &output[(first + row) * task.columns + column..];
+                            let width = LANES.min(task.columns - column);
+                            *sum = match so_far.first_chunk() {
+                                Some(so_far) if width == LANES => $load(so_far),
+                                _ => $load_part(&so_far[..width]),
+                            };
+                        }
+                    }
+                }
+                let depth = task.part.len();
+                let runs = task.lines.as_chunks::<VECTORS>().0.chunks_exact(depth);
+                for (&offset, lines) in task.offsets.iter().zip(runs) {
+                    let mut values: [&[f32]; ROWS] = [&[]; ROWS];
+                    for (values, start) in values.iter_mut().zip(starts) {
+                        *values = &task.rows.values[start + offset + task.part.start..][..depth];
+                    }
+                    for step in 0..depth {
+                        let mut factors = [$zero(); VECTORS];
+                        for vector in 0..VECTORS.min(LOADED) {
+                            factors[vector] = $load(&lines[step][vector].0);
+                        }
+                        for row in 0..ROWS {
+                            let value = $splat(values[row][step]);
+                            for vector in 0..VECTORS {
+                                let sum = sums[row][vector];
+                                sums[row][vector] = if vector < LOADED {
+                                    $fmadd(value, factors[vector], sum)
+                                } else {
+                                    $fmadd_from(value, &lines[step][vector].0, sum)
+                                };
+                            }
                         }
                     }
                 }
                 let (least, largest) = ($splat(end.range.0), $splat(end.range.1));
                 for row in 0..ROWS {
                     for vector in 0..VECTORS {
-                        let result = $min($max(sums[row][vector], least), largest);
-                        let column = panel.first_column + vector * LANES;
-                        let target = &mut output[(first + row) * weights.columns + column..];
-                        let width = LANES.min(weights.columns - column);
+                        let sum = sums[row][vector];
+                        let result = if task.ends { $min($max(sum, least), largest) } else { sum };
+                        let column = task.first_column + vector * LANES;
+                        let target = &mut output[(first + row) * task.columns + column..];
+                        let width = LANES.min(task.columns - column);
                         match target.first_chunk_mut::<LANES>() {
                             Some(target) if width == LANES => $store(target, result),
                             _ => $store_part(&mut target[..width], result),
                         }
                     }
                 }
+                ROWS
             }
         }
     };
@@ -173,13 +234,13 @@ macro_rules! level {
 
 level!(
     avx2, "Eight columns a vector.", "avx2,fma", Avx2, 8,
-    HalfFloatLine, 2, [12 x 1, 6 x 2],
-    load_f32x8, store_f32x8, store_f32x8_part, _mm256_setzero_ps, _mm256_set1_ps, _mm256_fmadd_ps,
+    HalfFloatLine, 192, 2, 3, [8 x 1, 6 x 2, 4 x 3],
+    load_f32x8, load_f32x8_part, store_f32x8, store_f32x8_part, _mm256_setzero_ps, _mm256_set1_ps, _mm256_fmadd_ps, multiply_add_from_f32x8,
     _mm256_min_ps, _mm256_max_ps
 );
 level!(
     avx512, "Sixteen columns a vector.", "avx512f", Avx512Vnni, 16,
-    FloatLine, 4, [12 x 1, 12 x 2, 8 x 3, 6 x 4],
-    load_f32x16, store_f32x16, store_f32x16_part, _mm512_setzero_ps, _mm512_set1_ps, _mm512_fmadd_ps,
+    FloatLine, 96, 4, 4, [12 x 1, 12 x 2, 8 x 3, 6 x 4],
+    load_f32x16, load_f32x16_part, store_f32x16, store_f32x16_part, _mm512_setzero_ps, _mm512_set1_ps, _mm512_fmadd_ps, multiply_add_from_f32x16,
     _mm512_min_ps, _mm512_max_ps
 );
