@@ -21,8 +21,8 @@ const LARGEST: usize = 16;
 /// Groups that steps are dealt to at a time.
 const OPEN: usize = 8;
 
-/// Rows of the largest tile.
-const ROWS: usize = 3;
+/// Rows of the largest tile of one vector, and of two.
+const ROWS: [usize; 2] = [6, 3];
 
 /// Weights as signed bytes in panels of vectors of columns, four rows to a lane.
 #[derive(Clone, Debug)]
@@ -212,15 +212,15 @@ pub(super) fn multiply(weights: &Weights, rows: Rows<'_, u8>, end: &mut End<'_>)
         let block = first..(first + ROW_BLOCK).min(rows.count);
         for panel in &weights.panels {
             match panel.vectors {
-                1 => multiply_panel::<1>(weights, panel, rows, block.clone(), end),
-                _ => multiply_panel::<2>(weights, panel, rows, block.clone(), end),
+                1 => multiply_panel::<{ ROWS[0] }, 1>(weights, panel, rows, block.clone(), end),
+                _ => multiply_panel::<{ ROWS[1] }, 2>(weights, panel, rows, block.clone(), end),
             }
         }
     }
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn multiply_panel<const VECTORS: usize>(
+fn multiply_panel<const ROWS: usize, const VECTORS: usize>(
     weights: &Weights,
     panel: &Panel,
     rows: Rows<'_, u8>,
@@ -230,8 +230,8 @@ fn multiply_panel<const VECTORS: usize>(
     let mut row = block.start;
     while row < block.end {
         row += match block.end - row {
-            ROWS.. => multiply_tile::<ROWS, VECTORS>(weights, panel, rows, row, end),
-            2 => multiply_tile::<2, VECTORS>(weights, panel, rows, row, end),
+            left if left >= ROWS => multiply_tile::<ROWS, VECTORS>(weights, panel, rows, row, end),
+            2.. => multiply_tile::<2, VECTORS>(weights, panel, rows, row, end),
             _ => multiply_tile::<1, VECTORS>(weights, panel, rows, row, end),
         };
     }
