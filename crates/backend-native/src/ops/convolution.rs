@@ -580,35 +580,41 @@ fn lay_out_windows<T: Copy>(
     let Geometry { rows, columns, input_channels: channels, .. } = *geometry;
     let (whole_rows, whole_columns) = (rows.whole(), columns.whole());
     let (run, pixels) = (columns.window * channels, geometry.pixels());
-    let mut place = (0, 0, 0);
+    let line = rows.dilation * columns.input * channels;
     for first in (0..pixels).step_by(WINDOW_ROWS) {
         let count = WINDOW_ROWS.min(pixels - first);
         let windows = &mut windows[..count * stride];
-        for offset in 0..count {
-            let (image, row, column) = place;
-            place = match (row + 1, column + 1) {
-                (_, next) if next < columns.output => (image, row, next),
-                (next, _) if next < rows.output => (image, next, 0),
-                _ => (image + 1, 0, 0),
-            };
-            let whole = whole_rows.contains(&row)
-                && whole_columns.contains(&column)
-                && columns.dilation == 1;
-            if !whole {
-                let window = &mut windows[offset * stride..][..stride];
+        let mut offset = 0;
+        while offset < count {
+            let (place, column) =
+                ((first + offset) / columns.output, (first + offset) % columns.output);
+            let (image, row) = (place / rows.output, place % rows.output);
+            let window = &mut windows[offset * stride..];
+            if !whole_rows.contains(&row)
+                || !whole_columns.contains(&column)
+                || columns.dilation != 1
+            {
+                let window = &mut window[..stride];
                 window.fill(outside);
                 geometry.for_each_run(input, first + offset, |at, run| {
                     window[at..at + run.len()].copy_from_slice(run);
                 });
+                offset += 1;
                 continue;
             }
-            let y = row * rows.stride - rows.padding;
+            // Windows of one row, none of which reaches beyond the input.
+            let neighbours = (whole_columns.end - column).min(count - offset);
+            let y = image * rows.input + row * rows.stride - rows.padding;
             let x = column * columns.stride - columns.padding;
-            for tap in 0..rows.window {
-                let from =
-                    ((image * rows.input + y + tap * rows.dilation) * columns.input + x) * channels;
-                copy_run(&input[from..], &mut windows[offset * stride + tap * run..], run);
+            let input = &input[(y * columns.input + x) * channels..];
+            for index in 0..neighbours {
+                let from = index * columns.stride * channels;
+                for tap in 0..rows.window {
+                    let to = &mut window[index * stride + tap * run..];
+                    copy_run(&input[from + tap * line..], to, run);
+                }
             }
+            offset += neighbours;
         }
         multiply(windows, count, first);
     }
@@ -679,10 +685,12 @@ impl Kernel for QuantizedConvolution {
 /// Source of the formula: XNNPACK, convolution of dynamically quantised inputs (`qd8`).
 #[derive(Debug)]
 struct DynamicRangeConvolution {
+    isa: Isa,
     weights: ByteMatrix,
     end: ToFloats,
     /// Of one image.
     windows: ByteWindows,
+    batch: usize,
 }
 
 impl DynamicRangeConvolution {
@@ -698,6 +706,11 @@ impl Kernel for DynamicRangeConvolution {
         ScratchSizes { bytes, ..ScratchSizes::default() }
     }
 
+    fn multiply_adds(&self) -> u64 {
+        let batch = u64::try_from(self.batch).unwrap_or(u64::MAX);
+        self.windows.geometry.multiply_adds().saturating_mul(batch)
+    }
+
     fn run(
         &self,
         inputs: Inputs<'_>,
@@ -710,7 +723,8 @@ impl Kernel for DynamicRangeConvolution {
         let images = input.chunks_exact(self.image_elements());
         let results = output.chunks_exact_mut(self.windows.geometry.pixels() * channels);
         for (image, output) in images.zip(results) {
-            let (scale, zero_point) = quantize_as_xnnpack(image, bytes);
+            let (scale, zero_point) =
+                self.isa.vectorize(QuantizeAsXnnpack { values: image, bytes });
             // A zero point of bytes is a byte.
             let (part, input) = ((0, output.len()), (scale, zero_point));
             let zero_point = zero_point as u8;
