@@ -103,6 +103,14 @@ pub(crate) enum Rounding {
     Twice,
 }
 
+/// What the compiler can turn into vector instructions by itself.
+pub(crate) trait Computation {
+    type Results;
+
+    /// Computes it. An implementation is always inlined, to be compiled anew for each level.
+    fn compute(self) -> Self::Results;
+}
+
 /// A level together with the proof that the processor has it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Isa {
@@ -127,6 +135,17 @@ impl Isa {
         match (self, mode) {
             (Self::Scalar(_), NumericMode::Fast) => Self::Scalar(Rounding::Twice),
             (isa, _) => isa,
+        }
+    }
+
+    /// Computes it where the compiler may use the level's instructions; the results are the same.
+    pub(crate) fn vectorize<C: Computation>(self, computation: C) -> C::Results {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(token) => token.vectorize(computation),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni(token) => token.vectorize(computation),
+            _ => computation.compute(),
         }
     }
 

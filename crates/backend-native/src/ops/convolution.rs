@@ -5,7 +5,7 @@ use std::ops::Range;
 use image_embedder_backend::BackendError;
 
 use crate::graph::{Data, Element};
-use crate::kernels::dynamic_range::quantize_as_xnnpack;
+use crate::kernels::dynamic_range::QuantizeAsXnnpack;
 use crate::kernels::matrix_bytes::{ByteMatrix, ToBytes, ToFloats};
 use crate::kernels::matrix_f32::{FloatMatrix, Windows};
 use crate::kernels::panels::Rows;
@@ -13,6 +13,7 @@ use crate::kernels::requantize::OutputRange;
 use crate::operator::{Activation, Convolution};
 use crate::ops::window::{Axis, bands};
 use crate::ops::{Kernel, Lowered, Operands, both_bytes};
+use crate::simd::Isa;
 use crate::slots::{Inputs, Output, Scratch, ScratchSizes};
 
 /// Batch, rows and columns of a convolution with its channels.
@@ -142,9 +143,11 @@ pub(crate) fn lower(
             let matrix = weights.matrix(operands, geometry.depth())?;
             let bias = float_bias(operands, output_channels)?;
             let kernel = DynamicRangeConvolution {
+                isa: operands.isa,
                 end: matrix.to_floats(&weights.scales, &bias, options.activation.range()),
                 weights: matrix,
                 windows: ByteWindows { geometry: Geometry { batch: 1, ..geometry } },
+                batch,
             };
             Ok(Lowered::step(shape, kernel, vec![image]))
         }

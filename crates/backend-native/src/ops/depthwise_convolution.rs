@@ -7,12 +7,13 @@ use crate::kernels::depthwise_bytes::{
     DepthwiseBytes, DepthwiseConstants, DepthwiseGeometry, DepthwiseToFloats,
 };
 use crate::kernels::depthwise_f32::DepthwiseFloats;
-use crate::kernels::dynamic_range::quantize_as_tflite;
+use crate::kernels::dynamic_range::QuantizeAsTflite;
 use crate::operator::Convolution;
 use crate::ops::convolution::{
     ByteWeights, Requantization, float_bias, float_constant, window_axes,
 };
 use crate::ops::{Kernel, Lowered, Operands, both_bytes};
+use crate::simd::Isa;
 use crate::slots::{Inputs, Output, Scratch, ScratchSizes};
 
 pub(crate) fn lower(
@@ -62,7 +63,7 @@ pub(crate) fn lower(
             let range = options.activation.range();
             let convolution =
                 DepthwiseToFloats::new(operands.isa, geometry, centred, constants, range);
-            let kernel = DynamicRangeDepthwiseConvolution { convolution, batch };
+            let kernel = DynamicRangeDepthwiseConvolution { isa: operands.isa, convolution, batch };
             Ok(Lowered::step(shape, kernel, vec![image]))
         }
         (Element::Int8 | Element::UInt8, _, _)
@@ -160,6 +161,7 @@ impl Kernel for QuantizedDepthwiseConvolution {
 /// range.
 #[derive(Debug)]
 struct DynamicRangeDepthwiseConvolution {
+    isa: Isa,
     convolution: DepthwiseToFloats,
     batch: usize,
 }
@@ -191,7 +193,7 @@ impl Kernel for DynamicRangeDepthwiseConvolution {
         let (bytes, laid_out) = scratch.bytes.split_at_mut(image_elements);
         let images = input.chunks_exact(image_elements);
         for (image, output) in images.zip(output.chunks_exact_mut(geometry.result_elements())) {
-            let (scale, zero_point) = quantize_as_tflite(image, bytes);
+            let (scale, zero_point) = self.isa.vectorize(QuantizeAsTflite { values: image, bytes });
             // A zero point of bytes is a byte.
             let input = (scale, zero_point as u8);
             self.convolution.run(bytes, input, output, laid_out, &mut scratch.int32);

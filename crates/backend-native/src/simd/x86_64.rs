@@ -6,6 +6,8 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
+use crate::simd::Computation;
+
 /// Proof that the processor has AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx2(());
@@ -15,6 +17,25 @@ impl Avx2 {
         (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
     }
 }
+
+macro_rules! vectorize {
+    ($Token:ident, $feature:literal) => {
+        impl $Token {
+            /// Computes it where the compiler may use these instructions.
+            pub(crate) fn vectorize<C: Computation>(self, computation: C) -> C::Results {
+                #[target_feature(enable = $feature)]
+                fn compute<C: Computation>(computation: C) -> C::Results {
+                    computation.compute()
+                }
+                // SAFETY: the token exists only on processors that have the function's features.
+                unsafe { compute(computation) }
+            }
+        }
+    };
+}
+
+vectorize!(Avx2, "avx2,fma");
+vectorize!(Avx512Vnni, "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl");
 
 /// Proof that the processor has AVX-512 F, BW, DQ, VL, VBMI and VNNI, and AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
