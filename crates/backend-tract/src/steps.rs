@@ -149,6 +149,17 @@ impl FixedPoint {
         (i64::from(high) >> right) as i32 + i32::from(remainder > threshold)
     }
 
+    /// What [`apply`](Self::apply) makes of a shift to the right by more than 31 bits, which C++
+    /// leaves open: processors take the number of bits modulo 32, and modulo 64 in the 64 bits of
+    /// gemmlowp's mask.
+    pub(crate) fn apply_beyond(self, value: i32) -> i32 {
+        let high = rounding_high_product(value, self.multiplier);
+        let bits = self.shift.wrapping_neg().cast_unsigned();
+        let mask = (1i64.wrapping_shl(bits) - 1) as i32;
+        let threshold = (mask >> 1) + i32::from(high < 0);
+        high.wrapping_shr(bits).wrapping_add(i32::from(high & mask > threshold))
+    }
+
     /// The product, halves rounded up twice.
     ///
     /// TensorFlow Lite's vector code rounds so, where its scalar code, which takes what is left

@@ -182,6 +182,8 @@ pub(crate) fn cases(seed: u64) -> Vec<Case> {
         ("channel", &[8], 128, None),
         ("scalar", &[], 10, None),
         ("pixel", &[1, 4, 5, 1], 128, None),
+        ("of_a_step", whole, 10, None),
+        ("of_a_coarse_step", whole, 128, None),
         ("relu", whole, 128, Relu),
         ("relu6", whole, 10, Relu6),
         ("relu_n1_to_1", whole, 128, ReluN1To1),
@@ -256,10 +258,12 @@ fn quantized_division(
 ) -> Case {
     let mut graph = Graph::new(&format!("div_u8_{what}"), seed);
     let shape = [1, 4, 5, 8];
-    // Dividends of a step or less take the original to shifts that C++ does not define.
     let bytes: Vec<u8> = (0..160).map(|_| graph.random.integer(0, 255) as u8).collect();
-    let bytes: Vec<u8> =
-        bytes.into_iter().map(|byte| if byte.abs_diff(10) < 2 { 200 } else { byte }).collect();
+    // Dividends of a step or less take the original to shifts that C++ does not define.
+    let bytes: Vec<u8> = match what {
+        "of_a_step" | "of_a_coarse_step" => bytes.into_iter().map(|byte| 8 + byte % 5).collect(),
+        _ => bytes.into_iter().map(|byte| if byte.abs_diff(10) < 2 { 200 } else { byte }).collect(),
+    };
     let format = Format::uint8(0.02, 10);
     let elements = held_bytes(format.element, &bytes);
     let dividend = graph.input_of(format, &shape, elements, 1.0);
@@ -273,7 +277,8 @@ fn quantized_division(
     let format = Format::uint8(0.02, zero_point);
     let elements = held_bytes(format.element, &bytes);
     let divisor = graph.input_of(format, divisor_shape, elements, 1.0);
-    let output = graph.tensor(Format::uint8(0.03, 60), &shape, 1.0);
+    let scale = if what == "of_a_coarse_step" { 3.0 } else { 0.03 };
+    let output = graph.tensor(Format::uint8(scale, 60), &shape, 1.0);
     let options = DivOptionsT { fused_activation_function: activation.raw() };
     let options = BuiltinOptionsT::DivOptions(options);
     graph.operator(BuiltinOperator::Div, options, &[&dividend, &divisor], &[&output]);

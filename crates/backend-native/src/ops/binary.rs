@@ -576,14 +576,23 @@ impl Kernel for ByteQuotient {
                 headroom,
             );
             let shift = shift - inverse_shift - headroom;
-            if shift < -31 {
-                // Less than half a step; a shift of so many bits is not defined in the original.
-                return self.range.clamp(0);
-            }
-            self.range.clamp(multiply_by_quantized_multiplier(quotient, multiplier, shift))
+            self.range.clamp(match shift {
+                ..-31 => beyond_rounding_shift(rounding_high_product(quotient, multiplier), -shift),
+                _ => multiply_by_quantized_multiplier(quotient, multiplier, shift),
+            })
         });
         Ok(())
     }
+}
+
+/// What gemmlowp's `RoundingDivideByPOT` makes of a shift of more than 31 bits, which quotients
+/// below a step ask for: C++ leaves it open, and processors take the number of bits modulo 32, and
+/// modulo 64 in the 64 bits of the mask.
+fn beyond_rounding_shift(value: i32, bits: i32) -> i32 {
+    let bits = bits.cast_unsigned();
+    let mask = (1i64.wrapping_shl(bits) - 1) as i32;
+    let threshold = (mask >> 1) + i32::from(value < 0);
+    value.wrapping_shr(bits).wrapping_add(i32::from(value & mask > threshold))
 }
 
 /// The inverse of a whole number above zero: a fraction of `2^31`, and how many bits to the right

@@ -271,7 +271,8 @@ fn quotient_steps(a: i32, b: i32, factor: FixedPoint) -> Option<i32> {
     let headroom = (if a < 0 { !a } else { a }).leading_zeros().cast_signed() - 1;
     let quotient = FixedPoint { multiplier: inverse, shift: headroom }.apply(a);
     let shift = factor.shift - inverse_shift - headroom;
-    Some(FixedPoint { shift, ..factor }.apply(quotient))
+    let factor = FixedPoint { shift, ..factor };
+    Some(if shift < -31 { factor.apply_beyond(quotient) } else { factor.apply(quotient) })
 }
 
 /// The larger or the smaller of bytes, whatever their quantisation.
