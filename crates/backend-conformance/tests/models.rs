@@ -1,13 +1,14 @@
-//! Whole models on the native engine and tract, and in TensorFlow Lite, on the same pictures.
+//! Whole models on every backend and in TensorFlow Lite, on the same pictures.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use image_embedder_backend::{Backend, BackendError, CompileOptions, ModelData};
 use image_embedder_backend_conformance::{Elements, Tensor, Tolerance, cases, compare, execute};
+use image_embedder_backend_litert::{LitertBackend, LitertOptions};
 use image_embedder_backend_native::NativeBackend;
 use image_embedder_backend_tflite::{TfliteBackend, TfliteOptions};
 use image_embedder_backend_tract::TractBackend;
-use image_embedder_test_support::{model, tflite_library};
+use image_embedder_test_support::{litert_library, model, tflite_library};
 
 fn tflite() -> TfliteBackend {
     let mut options = TfliteOptions::default();
@@ -15,6 +16,12 @@ fn tflite() -> TfliteBackend {
     let backend = TfliteBackend::new(options);
     assert!(backend.uses_xnnpack().unwrap());
     backend
+}
+
+fn litert() -> LitertBackend {
+    let mut options = LitertOptions::default();
+    options.library_path = Some(litert_library());
+    LitertBackend::new(options)
 }
 
 /// The outputs of the model in TensorFlow Lite and on the backend, for a picture of the seed.
@@ -132,7 +139,7 @@ fn the_dynamic_range_model_is_nearly_alike() {
 #[ignore = "needs the reference models; set IMAGE_EMBEDDER_REFERENCE or fetch the models"]
 fn edge_tpu_models_are_refused_by_name() {
     let bytes = std::fs::read(model("mobilenet_v1_0.25_128_quant_edgetpu.tflite")).unwrap();
-    let backends: [&dyn Backend; 3] = [&NativeBackend::new(), &tflite(), &TractBackend];
+    let backends: [&dyn Backend; 4] = [&NativeBackend::new(), &tflite(), &litert(), &TractBackend];
     let mut refused = 0;
     for backend in backends {
         let model = ModelData::from(bytes.clone());
@@ -145,5 +152,5 @@ fn edge_tpu_models_are_refused_by_name() {
             other => panic!("{}: {other:?}", backend.name()),
         }
     }
-    assert_eq!(refused, 3);
+    assert_eq!(refused, 4);
 }

@@ -284,7 +284,7 @@ impl CompiledModel {
         Ok(Buffer { raw, name: spec.name.clone(), model: Arc::clone(&self.model) })
     }
 
-    /// Copies elements into the model's input `index`.
+    /// Copies elements into the model's input `index`, and into the outputs that are that input.
     pub(crate) fn write_input(
         &mut self,
         index: usize,
@@ -301,12 +301,17 @@ impl CompiledModel {
             other => return Err(unknown_view(other.dtype())),
         };
         let byte_size = elements.byte_size();
-        let number = self.model.entry.inputs.iter().position(|&place| place == index);
-        let buffer = number.and_then(|number| self.inputs.get(number)).ok_or_else(no_buffer)?;
-        buffer.with_memory(byte_size, sys::LOCK_WRITE, |memory| {
-            // SAFETY: both have `byte_size` bytes, and the caller's are not the library's.
-            unsafe { ptr::copy_nonoverlapping(source, memory.as_ptr(), byte_size) };
-        })
+        let entry = &self.model.entry;
+        let input = buffer(&self.inputs, &entry.inputs, index);
+        let outputs = self.model.graph.outputs_of_input(index);
+        let outputs = outputs.map(|output| buffer(&self.outputs, &entry.outputs, output));
+        for buffer in std::iter::once(input).chain(outputs) {
+            buffer?.with_memory(byte_size, sys::LOCK_WRITE, |memory| {
+                // SAFETY: both have `byte_size` bytes, and the caller's are not the library's.
+                unsafe { ptr::copy_nonoverlapping(source, memory.as_ptr(), byte_size) };
+            })?;
+        }
+        Ok(())
     }
 
     /// Copies elements out of the model's output `index`.
@@ -326,8 +331,8 @@ impl CompiledModel {
             TensorViewMut::Float16(elements) => elements.as_mut_ptr().cast(),
             other => return Err(unknown_view(other.dtype())),
         };
-        let number = self.model.entry.outputs.iter().position(|&place| place == index);
-        let buffer = number.and_then(|number| self.outputs.get(number)).ok_or_else(no_buffer)?;
+        let filled = self.model.graph.filled_output(index);
+        let buffer = buffer(&self.outputs, &self.model.entry.outputs, filled)?;
         buffer.with_memory(byte_size, sys::LOCK_READ, |memory| {
             // SAFETY: both have `byte_size` bytes, the caller's are not the library's, and every
             // bit pattern is a value of the number types above.
@@ -447,8 +452,16 @@ impl Drop for Buffer {
     }
 }
 
-fn no_buffer() -> BackendError {
-    failure("expected a buffer for each tensor, found none")
+/// The buffer of the model's tensor `index`, among those that are in the entry's `order`.
+fn buffer<'a>(
+    buffers: &'a [Buffer],
+    order: &[usize],
+    index: usize,
+) -> Result<&'a Buffer, BackendError> {
+    let number = order.iter().position(|&place| place == index);
+    number
+        .and_then(|number| buffers.get(number))
+        .ok_or_else(|| failure("expected a buffer for each tensor, found none"))
 }
 
 fn unknown_view(dtype: image_embedder_backend::DType) -> BackendError {

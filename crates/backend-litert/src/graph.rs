@@ -14,6 +14,10 @@ use crate::NAME;
 pub(crate) struct Graph {
     pub(crate) inputs: Vec<TensorSpec>,
     pub(crate) outputs: Vec<TensorSpec>,
+    /// Which tensors of the file the inputs are.
+    input_tensors: Vec<i32>,
+    /// Which tensors of the file the outputs are; one may be there twice, or be an input.
+    output_tensors: Vec<i32>,
     signatures: Vec<Signature>,
     /// Whether the file has signatures at all; LiteRT makes one for a file without.
     has_signatures: bool,
@@ -65,7 +69,25 @@ impl Graph {
                 .filter_map(|signature| Signature::read(&signature, &inputs, &outputs))
                 .collect(),
             has_signatures: !signatures.is_empty(),
+            input_tensors: inputs,
+            output_tensors: outputs,
         })
+    }
+
+    /// The outputs that are the same tensor as the input `index`.
+    ///
+    /// LiteRT lets each buffer of a run stand for its tensor, so the input is read from theirs.
+    pub(crate) fn outputs_of_input(&self, index: usize) -> impl Iterator<Item = usize> {
+        let tensor = self.input_tensors.get(index);
+        let outputs = self.output_tensors.iter().enumerate();
+        outputs.filter(move |(_, other)| Some(*other) == tensor).map(|(output, _)| output)
+    }
+
+    /// The output whose buffer has the output `index` after a run: the last one that is the same
+    /// tensor.
+    pub(crate) fn filled_output(&self, index: usize) -> usize {
+        let tensor = self.output_tensors.get(index);
+        self.output_tensors.iter().rposition(|other| Some(other) == tensor).unwrap_or(index)
     }
 
     /// Where the tensors of the library's signature `key` are among the inputs and outputs, by the

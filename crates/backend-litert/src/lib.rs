@@ -22,6 +22,8 @@
 //! - It runs signatures, not graphs. A model without any is given one; of the others, one must
 //!   have all inputs and outputs of the first subgraph.
 //! - Outputs whose shape depends on values cannot be read: it tells shapes before a run.
+//! - A tensor that is several outputs, or an input and an output, has one memory in a run. Here each
+//!   is read and written as if it had its own.
 //! - Sessions share the model file but not the weights that XNNPACK packs: each compiles its own.
 //! - It has no external delegates by path; accelerators of its own (GPU, NPU) come as plug-ins that
 //!   the wheel has for a few platforms, and are not used.
