@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use image_embedder_backend::{
-    BackendError, DType, ModelData, Session, TensorSpec, TensorView, TensorViewMut, check_count,
-    check_inputs, check_outputs, f16, resized_shapes,
+    BackendError, Cancellation, CancellationFlag, DType, ModelData, Session, TensorSpec,
+    TensorView, TensorViewMut, check_count, check_inputs, check_outputs, f16, resized_shapes,
 };
 use tract_core::internal::TypedSimpleState;
-use tract_core::prelude::{TValue, TVec, Tensor};
+use tract_core::plan;
+use tract_core::prelude::{TValue, TVec, Tensor, TractError};
 
+use crate::NAME;
 use crate::backend::Plan;
 use crate::failure::{guarded, runtime_error, tract_error};
 
@@ -21,11 +23,14 @@ pub(crate) struct TractSession {
     state: Option<TypedSimpleState>,
     /// What the state reads, kept from run to run.
     inputs: Vec<Arc<Tensor>>,
+    /// Looked at between two nodes of the graph.
+    cancellation: CancellationFlag,
 }
 
 impl TractSession {
     pub(crate) fn new(plan: Arc<Plan>, data: Option<ModelData>) -> Result<Self, BackendError> {
-        let mut session = Self { inputs: Vec::new(), state: None, plan, data };
+        let cancellation = CancellationFlag::default();
+        let mut session = Self { inputs: Vec::new(), state: None, plan, data, cancellation };
         session.start()?;
         Ok(session)
     }
@@ -66,7 +71,9 @@ impl Session for TractSession {
             return Err(runtime_error("expected the file of a model whose sizes may change"));
         };
         let plan = Arc::new(Plan::resized(data, &shapes)?);
-        *self = Self::new(plan, self.data.take())?;
+        // Handles that were given out stop the runs to come too.
+        let cancellation = self.cancellation.clone();
+        *self = Self { cancellation, ..Self::new(plan, self.data.clone())? };
         Ok(())
     }
 
@@ -75,9 +82,8 @@ impl Session for TractSession {
         inputs: &[TensorView<'_>],
         outputs: &mut [TensorViewMut<'_>],
     ) -> Result<(), BackendError> {
-        let plan = Arc::clone(&self.plan);
-        check_inputs(&plan.inputs, inputs)?;
-        check_outputs(&plan.outputs, outputs)?;
+        check_inputs(&self.plan.inputs, inputs)?;
+        check_outputs(&self.plan.outputs, outputs)?;
         let mut state = match self.state.take() {
             Some(state) => state,
             None => {
@@ -91,15 +97,32 @@ impl Session for TractSession {
             write_tensor(Arc::make_mut(held), view)?;
             tensors.push(TValue::from_const(Arc::clone(held)));
         }
-        let results = guarded("inference", || {
-            state.run(tensors).map_err(|error| tract_error("inference", &error))
-        })?;
+        let cancellation = &self.cancellation;
+        cancellation.start();
+        let outcome = guarded("inference", || {
+            let results = state.run_plan_with_eval(tensors, |context, held, node, inputs| {
+                if cancellation.is_cancelled() {
+                    return Err(TractError::msg("cancelled"));
+                }
+                plan::eval(context, held, node, inputs)
+            });
+            results.map_err(|error| tract_error("inference", &error))
+        });
+        if cancellation.finish() {
+            return Err(BackendError::Cancelled { backend: NAME.to_owned() });
+        }
+        let results = outcome?;
         check_count("outputs", outputs.len(), results.len())?;
-        for (result, (view, spec)) in results.iter().zip(outputs.iter_mut().zip(&plan.outputs)) {
+        for (result, (view, spec)) in results.iter().zip(outputs.iter_mut().zip(&self.plan.outputs))
+        {
             read_tensor(result, view, spec)?;
         }
         self.state = Some(state);
         Ok(())
+    }
+
+    fn cancellation(&self) -> Option<Cancellation> {
+        Some(self.cancellation.cancellation())
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use image_embedder_backend::{
@@ -75,6 +76,39 @@ fn sessions_on_threads_agree() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(found, [expected.clone(), expected]);
+}
+
+#[test]
+fn a_run_is_stopped_and_the_session_goes_on() {
+    let model = classifier();
+    let mut session = model.session().unwrap();
+    let cancellation = session.cancellation().unwrap();
+    let input = picture();
+    // Without a run under way it does nothing.
+    cancellation.cancel();
+    let expected = run(&mut *session, &input);
+    let done = AtomicBool::new(false);
+    let error = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                cancellation.cancel();
+                thread::yield_now();
+            }
+        });
+        // The other thread may sleep through any one run, but not through all.
+        let error = (0..1000).find_map(|_| {
+            let mut output = vec![0; 1001];
+            let mut outputs = [TensorViewMut::UInt8(&mut output)];
+            session.run(&[TensorView::UInt8(&input)], &mut outputs).err()
+        });
+        done.store(true, Ordering::Relaxed);
+        error
+    });
+    assert_eq!(error, Some(BackendError::Cancelled { backend: "tract".to_owned() }));
+    assert_eq!(run(&mut *session, &input), expected);
+    // It may outlive its session.
+    drop(session);
+    cancellation.cancel();
 }
 
 #[test]
