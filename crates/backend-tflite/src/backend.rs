@@ -57,12 +57,6 @@ impl TfliteBackend {
         Ok(self.library()?.path().to_owned())
     }
 
-    /// Why a model of this backend last went on without the delegates of the options; `None` if
-    /// that has not happened.
-    pub fn last_fallback(&self) -> Option<BackendError> {
-        self.fallback.last()
-    }
-
     /// Whether models run with an XNNPACK delegate: the options ask for it and the library
     /// exports it.
     ///
@@ -116,6 +110,10 @@ impl Backend for TfliteBackend {
             return own.with_integers(Arithmetic::XNNPACK_INTEGERS);
         }
         own
+    }
+
+    fn last_fallback(&self) -> Option<BackendError> {
+        self.fallback.last()
     }
 
     fn compile(

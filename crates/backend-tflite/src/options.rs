@@ -41,7 +41,8 @@ pub struct TfliteOptions {
     /// Whether a model runs without [`delegates`](Self::delegates) if one of them cannot be made
     /// or refuses the model, instead of being refused.
     ///
-    /// [`TfliteBackend::last_fallback`](crate::TfliteBackend::last_fallback) tells what happened.
+    /// [`Backend::last_fallback`](image_embedder_backend::Backend::last_fallback) tells what
+    /// happened.
     /// A delegate library that cannot be loaded is an error in any case.
     pub fallback_on_compilation_error: bool,
     /// Whether an inference in which [`delegates`](Self::delegates) fail is repeated without

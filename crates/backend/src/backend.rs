@@ -26,6 +26,12 @@ pub trait Backend: Debug + Send + Sync {
         Arithmetic::own(self.name())
     }
 
+    /// Why a model of this backend last went on another way than its options ask for, such as
+    /// without a delegate; `None` if that has not happened or the backend has no other way.
+    fn last_fallback(&self) -> Option<BackendError> {
+        None
+    }
+
     /// Compiles a TensorFlow Lite model.
     ///
     /// # Errors

@@ -286,7 +286,7 @@ pub(crate) struct TfliteArguments {
         requires = "delegate"
     )]
     pub(crate) delegate_option: Vec<(String, String)>,
-    /// Go on without the delegate where it fails, instead of failing with it.
+    /// Go on without the delegate where it fails, and say why, instead of failing with it.
     #[arg(long, requires = "delegate")]
     pub(crate) delegate_fallback: bool,
 }

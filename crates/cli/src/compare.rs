@@ -15,6 +15,7 @@ pub(crate) fn run(arguments: &CompareArguments, output: &mut impl Write) -> Resu
     let (embedder, model) = load::embedder(&arguments.embedder)?;
     let left = load::embed(&embedder, &arguments.left, None, &arguments.embedder)?;
     let right = load::embed(&embedder, &arguments.right, None, &arguments.embedder)?;
+    load::warn_of_fallback(&embedder);
 
     let mut similarities = Vec::new();
     for embedding in &left.result.embeddings {

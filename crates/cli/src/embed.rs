@@ -46,6 +46,7 @@ pub(crate) fn run(arguments: &EmbedArguments, output: &mut impl Write) -> Result
     let (embedder, model) = load::embedder(&arguments.embedder)?;
     let region = arguments.region.region();
     let embedded = load::embed(&embedder, &arguments.image, region, &arguments.embedder)?;
+    load::warn_of_fallback(&embedder);
     let embeddings: Vec<_> = embedded
         .result
         .embeddings

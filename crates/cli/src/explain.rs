@@ -29,6 +29,7 @@ pub(crate) fn run(arguments: &ExplainArguments, output: &mut impl Write) -> Resu
     let region = arguments.region.region();
     let frame = image.frame()?;
     let explanation = embedder.explain(&frame, region)?;
+    load::warn_of_fallback(&embedder);
     if let Some(path) = &arguments.dump {
         dump(path, &explanation)?;
     }

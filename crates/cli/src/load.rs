@@ -1,5 +1,6 @@
 //! Models, embedders and images from what the command line names.
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use image_embedder::{
 };
 
 use crate::arguments::{EmbedderArguments, QuantizeScale};
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use crate::picture::Picture;
 
 /// A model and how it is called.
@@ -103,6 +104,18 @@ pub(crate) fn embed(
     };
     let embed_ms = milliseconds(start);
     Ok(Embedded { image, result, decode_ms, embed_ms })
+}
+
+/// Tells on standard error why the backend gave up its delegate, if it did.
+pub(crate) fn warn_of_fallback(embedder: &ImageEmbedder) {
+    if let Some(reason) = embedder.options().backend.last_fallback() {
+        // With standard error closed there is nobody to tell.
+        let _ = writeln!(
+            io::stderr(),
+            "imgembed: warning: went on without the delegate: {}",
+            chain(&reason)
+        );
+    }
 }
 
 fn milliseconds(start: Instant) -> f64 {

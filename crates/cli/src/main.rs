@@ -1,7 +1,7 @@
 //! `imgembed`: embeds and compares images with TensorFlow Lite models.
 //!
-//! Results go to standard output, errors to standard error as one line. The exit code is 0 for
-//! success, 1 for an error and 2 for wrong usage.
+//! Results go to standard output; errors, and why a delegate was given up, to standard error as one
+//! line each. The exit code is 0 for success, 1 for an error and 2 for wrong usage.
 #![forbid(unsafe_code)]
 
 #[cfg(not(any(feature = "native", feature = "tflite", feature = "litert", feature = "tract")))]

@@ -544,6 +544,10 @@ fn litert_is_a_backend_of_its_own() {
     assert!(line.contains("/no/such.so"), "{line}");
 }
 
+/// How the line begins that tells why a delegate was given up.
+#[cfg(unix)]
+const WENT_ON: &str = "imgembed: warning: went on without the delegate: ";
+
 #[test]
 #[cfg(unix)]
 #[cfg_attr(target_arch = "arm", ignore = "TensorFlow Lite's library is not to be had for it")]
@@ -578,12 +582,22 @@ fn delegates_are_given_by_library_and_options() {
         let arguments = arguments(options);
         stdout(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
     };
-    let plain = run(&["--delegate-option", "mode=accept"]);
+    let with_warning = |options: &[&'static str]| {
+        let arguments = arguments(options);
+        let output = self::run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(output.status.success(), "{options:?}");
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).into()
+    };
+    let accepting = ["--delegate-option", "mode=accept", "--delegate-fallback"];
+    let (plain, warning): (String, String) = with_warning(&accepting);
+    assert!(!warning.contains(WENT_ON), "{warning}");
     let filled = run(&["--delegate-option", "mode=fill", "--delegate-option", "byte=5"]);
     assert_ne!(plain, filled);
     assert!(filled.split_whitespace().all(|value| value == "5"), "{filled}");
     for mode in ["mode=refuse", "mode=break", "mode=none"] {
-        assert_eq!(run(&["--delegate-option", mode, "--delegate-fallback"]), plain, "{mode}");
+        let (without, reason) = with_warning(&["--delegate-option", mode, "--delegate-fallback"]);
+        assert_eq!(without, plain, "{mode}");
+        assert!(reason.starts_with(WENT_ON) && reason.contains("device"), "{mode}: {reason}");
         let arguments = arguments(&["--delegate-option", mode]);
         let line = refusal(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
         assert!(line.contains("device"), "{line}");
