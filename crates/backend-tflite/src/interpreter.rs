@@ -205,6 +205,30 @@ impl Interpreter {
         outcome
     }
 
+    /// Finds out the sizes of outputs that the library does not tell before a run, with a run on
+    /// zeros: those that follow from values, even if the values follow from shapes.
+    ///
+    /// If that run fails, they stay as the model file has them, and the next run tells.
+    pub(crate) fn settle_outputs(&mut self) -> Result<(), BackendError> {
+        let mut is_settled = true;
+        for index in 0..self.count(Side::Outputs) {
+            let (byte_size, data) = self.memory(Side::Outputs, index)?;
+            is_settled &= byte_size == 0 || data.is_some();
+        }
+        if is_settled {
+            return Ok(());
+        }
+        for index in 0..self.count(Side::Inputs) {
+            if let (byte_size, Some(data)) = self.memory(Side::Inputs, index)? {
+                // SAFETY: the tensor has so many bytes, and the interpreter is borrowed exclusively.
+                unsafe { ptr::write_bytes(data.as_ptr(), 0, byte_size) };
+            }
+        }
+        // A failure shows again in the run that the caller asks for.
+        let _ = self.invoke(&Canceller::default());
+        Ok(())
+    }
+
     fn succeeded(&self, action: &str, status: sys::Status) -> Result<(), BackendError> {
         let text = self.report.take();
         if status == sys::OK { Ok(()) } else { Err(diagnostics::runtime_error(action, &text)) }
@@ -303,6 +327,20 @@ impl Interpreter {
         Ok(TensorSpec::new(name, dtype, dimensions, quantization))
     }
 
+    /// The size of a tensor in bytes and its memory, which an output of unknown size lacks.
+    fn memory(
+        &self,
+        side: Side,
+        index: usize,
+    ) -> Result<(usize, Option<NonNull<u8>>), BackendError> {
+        let tensor = self.tensor(side, index)?.as_ptr();
+        let functions = &self.model.library.functions;
+        // SAFETY: the tensor is the interpreter's and alive.
+        let (byte_size, data) =
+            unsafe { ((functions.tensor_byte_size)(tensor), (functions.tensor_data)(tensor)) };
+        Ok((byte_size, NonNull::new(data.cast())))
+    }
+
     /// The memory of a tensor, if it has `byte_size` bytes.
     fn data(
         &self,
@@ -310,16 +348,12 @@ impl Interpreter {
         index: usize,
         byte_size: usize,
     ) -> Result<NonNull<u8>, BackendError> {
-        let tensor = self.tensor(side, index)?.as_ptr();
-        let functions = &self.model.library.functions;
-        // SAFETY: the tensor is the interpreter's and alive.
-        let (expected, data) =
-            unsafe { ((functions.tensor_byte_size)(tensor), (functions.tensor_data)(tensor)) };
+        let (expected, data) = self.memory(side, index)?;
         if expected != byte_size {
             let tensor = self.spec(side, index)?.name;
             return Err(BackendError::ByteSizeMismatch { tensor, expected, found: byte_size });
         }
-        match NonNull::new(data.cast()) {
+        match data {
             Some(data) => Ok(data),
             None if byte_size == 0 => Ok(NonNull::dangling()),
             None => Err(diagnostics::runtime_error("reaching a tensor", "it has no memory")),

@@ -69,7 +69,8 @@ impl Session for TfliteSession {
         let Some(shapes) = resized_shapes(&self.inputs, index, shape)? else { return Ok(()) };
         // The library cannot go back after a failed layout, so the new shape gets a new
         // interpreter and this session keeps its own until that one works.
-        let interpreter = Interpreter::new(&self.loaded, &mut self.settings, &shapes)?;
+        let mut interpreter = Interpreter::new(&self.loaded, &mut self.settings, &shapes)?;
+        interpreter.settle_outputs()?;
         self.replace(interpreter)
     }
 
