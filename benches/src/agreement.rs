@@ -3,7 +3,7 @@
 use std::fmt;
 
 use image_embedder_backend_conformance::{Elements, Tensor};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
@@ -31,7 +31,7 @@ impl fmt::Display for Rule {
 }
 
 /// How alike two results are.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[allow(clippy::exhaustive_structs, reason = "a report names every one")]
 pub struct Likeness {
     /// How many elements were compared.

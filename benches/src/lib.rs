@@ -1,5 +1,5 @@
-//! Measuring this workspace: benchmarks in `benches/`, comparisons with peers in `bin/measure.rs`,
-//! and what both are made of. Everything verifies its result before it is timed.
+//! Measuring this workspace: benchmarks in `benches/`, comparisons with peers and the support table in
+//! `bin/measure.rs`, and what they are made of. Everything verifies its result before it is timed.
 //!
 //! `cargo xtask bench --help` runs all of it.
 #![forbid(unsafe_code)]
@@ -21,6 +21,8 @@ pub mod report;
 pub mod running;
 pub mod scaling;
 pub mod statistics;
+#[cfg(feature = "tract")]
+pub mod support;
 
 /// What cannot be measured, and why.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -9,7 +9,7 @@ use image_embedder_backend::{DType, Dimension, TensorSpec};
 use image_embedder_backend_conformance::{Case, cases};
 use image_embedder_schema::tflite::{TensorType, read_model};
 use image_embedder_test_support::{REFERENCE_VARIABLE, workspace_root};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
@@ -23,7 +23,7 @@ const FOLDERS: [&str; 3] = [".cache/models", "crates/embedder/models", "fixtures
 const SEEDS: [u64; 2] = [11, 12];
 
 /// In what numbers a model computes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(clippy::exhaustive_enums, reason = "every report tells all of them apart")]
 pub enum Numbers {

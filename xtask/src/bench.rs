@@ -12,11 +12,11 @@ use crate::golden::environment::{self, Environment, Package};
 use crate::{fetch, golden, process, workspace};
 
 /// The package that measures.
-const PACKAGE: &str = "image-embedder-benches";
+pub(crate) const PACKAGE: &str = "image-embedder-benches";
 
 /// The peers that are Python packages.
 const PACKAGES: [(&str, &Package); 3] = [
-    ("litert", &environment::LITERT),
+    ("ai-edge-litert", &environment::LITERT),
     ("mediapipe", &environment::MEDIAPIPE),
     ("tflite-support", &environment::TFLITE_SUPPORT),
 ];
@@ -39,8 +39,8 @@ pub(crate) struct Bench {
 /// What is compared, and how.
 #[derive(Args, Default)]
 struct Comparison {
-    /// What to compare with, everything if not given: tflite, tract, litert, mediapipe,
-    /// tflite-support; and load, preprocess, memory
+    /// What to compare with, everything if not given: tflite, tract, litert, ai-edge-litert,
+    /// mediapipe, tflite-support; and load, preprocess, memory
     #[arg(long, requires = "peers", num_args = 1..)]
     only: Vec<String>,
     /// Models by name, or folders of models; if not given, those of the folder that
@@ -112,13 +112,17 @@ fn benchmarks(smoke: bool, filter: Option<&str>) -> Result<(), Failure> {
 /// The comparison with peers.
 fn compare(smoke: bool, chosen: &Comparison) -> Result<(), Failure> {
     let wants = |name: &str| chosen.only.is_empty() || chosen.only.iter().any(|only| only == name);
-    if wants("tflite") || wants("load") {
-        let libraries = fetch::libraries_for_host()?;
-        let library = libraries
-            .iter()
-            .find(|library| library.name == "tflite")
-            .ok_or_else(|| Failure::new("no TensorFlow Lite library is pinned for this machine"))?;
-        fetch::fetch_library(library)?;
+    for (name, wanted) in
+        [("tflite", wants("tflite") || wants("load")), ("litert", wants("litert"))]
+    {
+        if wanted {
+            let libraries = fetch::libraries_for_host()?;
+            let library =
+                libraries.iter().find(|library| library.name == name).ok_or_else(|| {
+                    Failure::new(format!("no library {name} is pinned for this machine"))
+                })?;
+            fetch::fetch_library(library)?;
+        }
     }
     let embedder = ["mediapipe", "tflite-support", "preprocess"].iter().any(|name| wants(name));
     let features: Vec<&str> = [("embedder", embedder), ("tract", wants("tract"))]
@@ -129,7 +133,7 @@ fn compare(smoke: bool, chosen: &Comparison) -> Result<(), Failure> {
     let cache = golden::environments();
     for (peer, package) in PACKAGES {
         // Preprocessing is compared with the packages that ours follows.
-        if wants(peer) || peer != "litert" && wants("preprocess") {
+        if wants(peer) || peer != "ai-edge-litert" && wants("preprocess") {
             let environment =
                 Environment::prepare(&cache, package, &chosen.python, chosen.install)?;
             command.arg("--python").arg(format!("{peer}={}", environment.program().display()));
@@ -191,7 +195,7 @@ fn absolute_folder(word: &str) -> String {
 }
 
 /// A call of the program that measures, with the features that take long to build only if needed.
-fn measure(smoke: bool, features: &[&str], arguments: &[&str]) -> std::process::Command {
+pub(crate) fn measure(smoke: bool, features: &[&str], arguments: &[&str]) -> std::process::Command {
     let mut command = process::cargo(&["run", "--quiet", "--package", PACKAGE, "--bin", "measure"]);
     if !smoke {
         command.arg("--release");

@@ -19,6 +19,7 @@ mod golden;
 mod pin;
 mod process;
 mod sanitizer;
+mod support_table;
 mod test;
 mod tidy;
 mod workspace;
@@ -45,6 +46,8 @@ enum Command {
     Test,
     /// Run the benchmarks, or compare with other software on the same models
     Bench(bench::Bench),
+    /// Write the table of models and backends into the README, or check it
+    SupportTable(support_table::SupportTable),
     /// Build for another target, or run the tests or the program there
     Cross(cross::Cross),
     /// Record what tflite-support and MediaPipe make of frames into fixtures/golden
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Fetch(fetch) => fetch::run(&fetch),
         Command::Test => test::run(),
         Command::Bench(bench) => bench::run(&bench),
+        Command::SupportTable(options) => support_table::run(&options),
         Command::Cross(cross) => cross::run(&cross),
         Command::Golden(golden) => golden::run(&golden),
         Command::Ci(ci) => ci::run(&ci),

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::{fetch, golden, process};
 
 /// The environment variable that names the folder with the reference implementation's results.
-const REFERENCE_VARIABLE: &str = "IMAGE_EMBEDDER_REFERENCE";
+pub(crate) const REFERENCE_VARIABLE: &str = "IMAGE_EMBEDDER_REFERENCE";
 
 /// The environment variable that names the folder with the Python environments of the reference
 /// packages, and the test that runs them.

@@ -23,6 +23,8 @@ use image_embedder_benches::model::{self, ModelFile};
 use image_embedder_benches::peers::{BackendPeer, Entrant, Peer, PythonPeer, Side};
 use image_embedder_benches::report::{self, PeerVersion, Report};
 use image_embedder_benches::running::{Running, compile};
+#[cfg(feature = "tract")]
+use image_embedder_benches::support::{self, SupportTable};
 use image_embedder_benches::{Result, loading, memory, scaling};
 #[cfg(feature = "embedder")]
 use image_embedder_benches::{large_frame::FRAME, preprocessing};
@@ -41,6 +43,20 @@ enum Command {
     Stamp,
     /// Compare with other software that runs the same models
     Peers(Peers),
+    /// Write the table of models and backends into the README
+    #[cfg(feature = "tract")]
+    Support(Support),
+}
+
+#[cfg(feature = "tract")]
+#[derive(Args)]
+struct Support {
+    /// Time nothing, and keep the times that are recorded
+    #[arg(long)]
+    keep_times: bool,
+    /// Turns of each backend
+    #[arg(long, default_value_t = Schedule::default().rounds)]
+    rounds: usize,
 }
 
 #[derive(Args)]
@@ -88,8 +104,10 @@ enum Part {
     /// tract
     #[cfg(feature = "tract")]
     Tract,
-    /// The Python package ai-edge-litert
+    /// LiteRT's library with XNNPACK
     Litert,
+    /// The Python package ai-edge-litert
+    AiEdgeLitert,
     /// The Python package mediapipe
     #[cfg(feature = "embedder")]
     Mediapipe,
@@ -113,7 +131,8 @@ impl Part {
             Self::Tflite => Box::new(BackendPeer::tflite()?),
             #[cfg(feature = "tract")]
             Self::Tract => Box::new(BackendPeer::tract()),
-            Self::Litert => Box::new(PythonPeer::litert(python("litert")?)?),
+            Self::Litert => Box::new(BackendPeer::litert()?),
+            Self::AiEdgeLitert => Box::new(PythonPeer::litert(python("ai-edge-litert")?)?),
             #[cfg(feature = "embedder")]
             Self::Mediapipe => Box::new(PythonPeer::media_pipe(python("mediapipe")?)?),
             #[cfg(feature = "embedder")]
@@ -154,6 +173,8 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Peers(arguments) => peers(&arguments),
+        #[cfg(feature = "tract")]
+        Command::Support(arguments) => support_table(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -209,7 +230,7 @@ fn peers(arguments: &Peers) -> Result<()> {
     if let Some(path) = &arguments.markdown {
         let document =
             fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let document = report::replace_generated(&document, &report.markdown())
+        let document = report::replace_generated(&document, report::COMMAND, &report.markdown())
             .map_err(|error| format!("{}: {error}", path.display()))?;
         write(path, &document)?;
     }
@@ -217,6 +238,41 @@ fn peers(arguments: &Peers) -> Result<()> {
         0 => Ok(()),
         count => Err(format!("{count} results disagree").into()),
     }
+}
+
+/// Every model that is known here on every backend.
+#[cfg(feature = "tract")]
+fn support_table(arguments: &Support) -> Result<()> {
+    let stamp = Stamp::read();
+    println!("{stamp}");
+    let reference = model::select(&[], env::var_os(REFERENCE_VARIABLE))?;
+    let mut models = model::select(&[], None)?;
+    for model in reference {
+        if !models.iter().any(|known| known.name == model.name) {
+            models.push(model);
+        }
+    }
+    let schedule = Schedule { rounds: arguments.rounds, ..Schedule::default() };
+    let columns = support::columns()?;
+    let mut rows = Vec::new();
+    for model in &models {
+        let row = support::measure(&columns, model, (!arguments.keep_times).then_some(&schedule))?;
+        println!("{}", row.line());
+        rows.push(row);
+    }
+    let mut table = SupportTable::read()?;
+    for row in &table.models {
+        if !models.iter().any(|model| model.name == row.model) {
+            println!("{}: NOT HERE, its row stays as it is", row.model);
+        }
+    }
+    if !arguments.keep_times {
+        table.timed_on =
+            Some(format!("{}, level {}, {}", stamp.processor, SimdLevel::detect(), stamp.system));
+    }
+    table.set_backends(&columns);
+    table.update(rows, !arguments.keep_times);
+    table.write()
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use image_embedder_backend::Backend;
+use image_embedder_backend_litert::{LitertBackend, LitertOptions};
 use image_embedder_backend_tflite::{TfliteBackend, TfliteOptions};
-use image_embedder_test_support::tflite_library;
+use image_embedder_test_support::{litert_library, tflite_library};
 
 use super::{Entrant, Peer, Side};
 use crate::Result;
@@ -38,12 +39,25 @@ impl BackendPeer {
             name: "tflite",
             version: format!("TensorFlow Lite {} with XNNPACK", backend.version()?),
             backend: Arc::new(backend),
-            rule: |numbers| match numbers {
-                Numbers::Quantized => Rule::Equal,
-                Numbers::Float => Rule::WithinOfLargest(1e-5),
-                // A rounding of a sum moves whole steps of activations that are quantised later.
-                Numbers::DynamicRange => Rule::Cosine(0.9995),
-            },
+            rule: same_kernels,
+        })
+    }
+
+    /// LiteRT's library with XNNPACK.
+    ///
+    /// # Errors
+    ///
+    /// If the library cannot be loaded.
+    pub fn litert() -> Result<Self> {
+        let mut options = LitertOptions::default();
+        options.library_path = Some(litert_library());
+        let backend = LitertBackend::new(options);
+        backend.check()?;
+        Ok(Self {
+            name: "litert",
+            version: "LiteRT 2.3 with XNNPACK".to_owned(),
+            backend: Arc::new(backend),
+            rule: same_kernels,
         })
     }
 
@@ -66,6 +80,16 @@ impl BackendPeer {
     #[must_use]
     pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.backend
+    }
+}
+
+/// What XNNPACK has in common with the native engine.
+fn same_kernels(numbers: Numbers) -> Rule {
+    match numbers {
+        Numbers::Quantized => Rule::Equal,
+        Numbers::Float => Rule::WithinOfLargest(1e-5),
+        // A rounding of a sum moves whole steps of activations that are quantised later.
+        Numbers::DynamicRange => Rule::Cosine(0.9995),
     }
 }
 

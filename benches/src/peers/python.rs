@@ -33,11 +33,17 @@ impl PythonPeer {
     ///
     /// If the process cannot be started or the package is not there.
     pub fn litert(python: &Path) -> Result<Self> {
-        Self::new("litert", "ai-edge-litert", Side::Tensors, python, |numbers| match numbers {
-            Numbers::Quantized => Rule::Equal,
-            Numbers::Float => Rule::WithinOfLargest(1e-5),
-            Numbers::DynamicRange => Rule::Cosine(0.9995),
-        })
+        Self::new(
+            "ai-edge-litert",
+            "ai-edge-litert",
+            Side::Tensors,
+            python,
+            |numbers| match numbers {
+                Numbers::Quantized => Rule::Equal,
+                Numbers::Float => Rule::WithinOfLargest(1e-5),
+                Numbers::DynamicRange => Rule::Cosine(0.9995),
+            },
+        )
     }
 
     /// The package `mediapipe`, as [`litert`](Self::litert).

@@ -122,6 +122,7 @@ const RULES: [Rule; 16] = [
             "preprocess",
             "backend-native",
             "backend-tflite",
+            "backend-litert",
             "backend-tract",
             "backend-conformance",
             "embedder",
