@@ -3,6 +3,7 @@
 mod arg_extreme;
 mod binary;
 mod broadcast;
+pub(crate) mod chain;
 mod comparison;
 mod concatenation;
 mod convolution;
@@ -37,6 +38,7 @@ use image_embedder_backend::BackendError;
 use crate::fold;
 use crate::graph::{Data, Element, Graph, Node, Tensor, invalid};
 use crate::operator::Operator;
+use crate::ops::chain::ByRows;
 use crate::simd::Isa;
 use crate::slots::{Inputs, Output, Scratch, ScratchSizes};
 
@@ -58,6 +60,16 @@ pub(crate) trait Kernel: Debug + Send + Sync {
     /// Products that are added up for the whole output, where they are what takes the time.
     fn multiply_adds(&self) -> u64 {
         0
+    }
+
+    /// The kernel as one that computes rows of floats from rows of its only input, if it is one.
+    fn float_rows(&self) -> Option<&dyn ByRows<f32>> {
+        None
+    }
+
+    /// The kernel as one that computes rows of bytes from rows of its only input, if it is one.
+    fn byte_rows(&self) -> Option<&dyn ByRows<u8>> {
+        None
     }
 
     /// Computes the output, or the part of it that it is handed if it has a [`grain`](Self::grain).

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use image_embedder_backend::{BackendError, TensorSpec};
 
 use crate::graph::{Element, Graph, Holder, Tensor, checked_element_count, invalid, unsupported};
+use crate::ops::chain::{Chain, LONGEST};
 use crate::ops::{self, Kernel, Operands, Work};
 use crate::parts::{Cost, Division};
 use crate::simd::Isa;
@@ -163,8 +164,48 @@ impl Plan {
                 }
             }
         }
+        let drafts = chain(drafts, graph, &home);
         Layout::new(graph, &tensors, &home, &drafts)?.finish(graph, &tensors, drafts, target)
     }
+}
+
+/// Joins steps that compute rows of images from rows of images, where nothing else reads what is
+/// between them.
+fn chain(drafts: Vec<Draft>, graph: &Graph, home: &[usize]) -> Vec<Draft> {
+    let mut readers = vec![0; home.len()];
+    for &tensor in drafts.iter().flat_map(|draft| &draft.operands).chain(&graph.outputs) {
+        readers[home[tensor]] += 1;
+    }
+    let follows = |pair: &[Draft]| {
+        let between = home[pair[0].output];
+        pair[1].operands.len() == 1 && home[pair[1].operands[0]] == between && readers[between] == 1
+    };
+    let mut chained = Vec::with_capacity(drafts.len());
+    let mut rest = drafts;
+    while !rest.is_empty() {
+        let linked = 1 + rest.windows(2).take(LONGEST - 1).take_while(|pair| follows(pair)).count();
+        let joined = (2..=linked).rev().find_map(|count| {
+            let kernels: Vec<_> = rest[..count].iter().map(|draft| draft.kernel.clone()).collect();
+            let kernel: Arc<dyn Kernel> = match Chain::<f32>::new(&kernels) {
+                Some(chain) => Arc::new(chain),
+                None => Arc::new(Chain::<u8>::new(&kernels)?),
+            };
+            Some((count, kernel))
+        });
+        let Some((count, kernel)) = joined else {
+            chained.push(rest.remove(0));
+            continue;
+        };
+        let stages: Vec<_> = rest.drain(..count).collect();
+        let operator =
+            stages.iter().map(|stage| &stage.operator[..]).collect::<Vec<_>>().join(", ");
+        let mut stages = stages.into_iter();
+        if let Some((first, last)) = stages.next().zip(stages.last()) {
+            let (operands, output) = (first.operands, last.output);
+            chained.push(Draft { kernel, operands, output, operator });
+        }
+    }
+    chained
 }
 
 /// Which tensor lives in which slot.

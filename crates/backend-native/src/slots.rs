@@ -35,6 +35,9 @@ pub(crate) struct Scratch {
     pub(crate) float32: AlignedVec<f32>,
     pub(crate) bytes: AlignedVec<u8>,
     pub(crate) int32: AlignedVec<i32>,
+    /// What is between the kernels of a chain.
+    pub(crate) floats_between: AlignedVec<f32>,
+    pub(crate) bytes_between: AlignedVec<u8>,
 }
 
 /// How much working memory a kernel needs, in elements.
@@ -43,6 +46,8 @@ pub(crate) struct ScratchSizes {
     pub(crate) float32: usize,
     pub(crate) bytes: usize,
     pub(crate) int32: usize,
+    pub(crate) floats_between: usize,
+    pub(crate) bytes_between: usize,
 }
 
 impl ScratchSizes {
@@ -52,6 +57,8 @@ impl ScratchSizes {
             float32: self.float32.max(other.float32),
             bytes: self.bytes.max(other.bytes),
             int32: self.int32.max(other.int32),
+            floats_between: self.floats_between.max(other.floats_between),
+            bytes_between: self.bytes_between.max(other.bytes_between),
         }
     }
 }
@@ -62,6 +69,8 @@ impl Scratch {
             float32: AlignedVec::new(sizes.float32),
             bytes: AlignedVec::new(sizes.bytes),
             int32: AlignedVec::new(sizes.int32),
+            floats_between: AlignedVec::new(sizes.floats_between),
+            bytes_between: AlignedVec::new(sizes.bytes_between),
         }
     }
 }

@@ -8,6 +8,8 @@ mod avx512;
 mod neon;
 mod scalar;
 
+use std::ops::Range;
+
 use crate::kernels::comparison::clamp;
 use crate::kernels::requantize::OutputRange;
 #[cfg(target_arch = "x86_64")]
@@ -48,6 +50,24 @@ impl DepthwiseGeometry {
         self.columns.output * self.output_channels()
     }
 
+    /// Rows of the input image, and elements of one.
+    pub(crate) fn input_rows(&self) -> (usize, usize) {
+        (self.rows.input, self.columns.input * self.input_channels)
+    }
+
+    /// Rows of the output image, and elements of one.
+    pub(crate) fn output_rows(&self) -> (usize, usize) {
+        (self.rows.output, self.grain())
+    }
+
+    /// The geometry of some output rows of one image, and the first input row that it has.
+    pub(crate) fn band(&self, rows: Range<usize>) -> (usize, Self) {
+        let under = self.rows.under(rows.clone());
+        let (first, rows) = self.rows.band(rows);
+        let rows = Axis { input: under.len(), ..rows };
+        (first, Self { batch: 1, rows, ..*self })
+    }
+
     /// Products of the whole output.
     pub(crate) fn multiply_adds(&self) -> u64 {
         let products = self.batch.saturating_mul(self.result_elements());
@@ -68,8 +88,7 @@ impl DepthwiseGeometry {
         let mut rest = output;
         for (image, rows) in bands(first, rest.len(), self.rows.output, row) {
             let (results, others) = rest.split_at_mut(rows.len() * row);
-            let (first_row, rows) = self.rows.band(rows);
-            let band = Self { batch: 1, rows, ..*self };
+            let (first_row, band) = self.band(rows);
             let from = (image * self.rows.input + first_row) * input_row;
             convolve(&band, &input[from..from + band.image_elements()], results);
             rest = others;
@@ -220,26 +239,42 @@ impl DepthwiseBytes {
         scratch_bytes: &mut [u8],
         scratch_int32: &mut [i32],
     ) {
-        let zero_point = self.zero_point;
         self.geometry.for_each_band(input, first, output, |geometry, input, output| {
-            match &self.packed {
-                Packed::Scalar(weights) => {
-                    weights.run(geometry, zero_point, input, output, scratch_int32);
-                }
-                #[cfg(target_arch = "x86_64")]
-                Packed::Avx2(token, weights) => {
-                    weights.run(*token, geometry, zero_point, input, output, scratch_bytes);
-                }
-                #[cfg(target_arch = "x86_64")]
-                Packed::Avx512(token, weights) => {
-                    weights.run(*token, geometry, zero_point, input, output, scratch_bytes);
-                }
-                #[cfg(target_arch = "aarch64")]
-                Packed::Neon(neon, weights) => {
-                    weights.run(*neon, geometry, zero_point, input, output);
-                }
-            }
+            self.run_band(geometry, input, output, scratch_bytes, scratch_int32);
         });
+    }
+
+    /// Computes the rows of a band from the input elements from its first on.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(unused_variables, reason = "only vector kernels lay rows out")
+    )]
+    pub(crate) fn run_band(
+        &self,
+        geometry: &DepthwiseGeometry,
+        input: &[u8],
+        output: &mut [u8],
+        scratch_bytes: &mut [u8],
+        scratch_int32: &mut [i32],
+    ) {
+        let zero_point = self.zero_point;
+        match &self.packed {
+            Packed::Scalar(weights) => {
+                weights.run(geometry, zero_point, input, output, scratch_int32);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Packed::Avx2(token, weights) => {
+                weights.run(*token, geometry, zero_point, input, output, scratch_bytes);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Packed::Avx512(token, weights) => {
+                weights.run(*token, geometry, zero_point, input, output, scratch_bytes);
+            }
+            #[cfg(target_arch = "aarch64")]
+            Packed::Neon(neon, weights) => {
+                weights.run(*neon, geometry, zero_point, input, output);
+            }
+        }
     }
 }
 

@@ -95,30 +95,41 @@ impl DepthwiseFloats {
 
     /// Computes the part of the output from element `first` on, in whole rows.
     pub(crate) fn run(&self, input: &[f32], first: usize, output: &mut [f32], scratch: &mut [f32]) {
-        let range = self.range;
         self.geometry.for_each_band(input, first, output, |geometry, input, output| {
-            match &self.packed {
-                Packed::Scalar(constants, Rounding::Twice) => {
-                    let add = |a, b, c| a * b + c;
-                    constants.run(geometry, input, output, range, scratch, add);
-                }
-                Packed::Scalar(constants, Rounding::Once) => {
-                    constants.run(geometry, input, output, range, scratch, multiply_add);
-                }
-                #[cfg(target_arch = "x86_64")]
-                Packed::Avx2(token, blocks) => {
-                    vectors::avx2::run(*token, blocks, geometry, input, output, range, scratch);
-                }
-                #[cfg(target_arch = "x86_64")]
-                Packed::Avx512(token, blocks) => {
-                    vectors::avx512::run(*token, blocks, geometry, input, output, range, scratch);
-                }
-                #[cfg(target_arch = "aarch64")]
-                Packed::Neon(token, blocks) => {
-                    vectors::neon::run(*token, blocks, geometry, input, output, range, scratch);
-                }
-            }
+            self.run_band(geometry, input, output, scratch);
         });
+    }
+
+    /// Computes the rows of a band from the input elements from its first on.
+    pub(crate) fn run_band(
+        &self,
+        geometry: &DepthwiseGeometry,
+        input: &[f32],
+        output: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let range = self.range;
+        match &self.packed {
+            Packed::Scalar(constants, Rounding::Twice) => {
+                let add = |a, b, c| a * b + c;
+                constants.run(geometry, input, output, range, scratch, add);
+            }
+            Packed::Scalar(constants, Rounding::Once) => {
+                constants.run(geometry, input, output, range, scratch, multiply_add);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Packed::Avx2(token, blocks) => {
+                vectors::avx2::run(*token, blocks, geometry, input, output, range, scratch);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Packed::Avx512(token, blocks) => {
+                vectors::avx512::run(*token, blocks, geometry, input, output, range, scratch);
+            }
+            #[cfg(target_arch = "aarch64")]
+            Packed::Neon(token, blocks) => {
+                vectors::neon::run(*token, blocks, geometry, input, output, range, scratch);
+            }
+        }
     }
 }
 

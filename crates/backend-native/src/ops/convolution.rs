@@ -11,6 +11,7 @@ use crate::kernels::matrix_f32::{FloatMatrix, Windows};
 use crate::kernels::panels::Rows;
 use crate::kernels::requantize::OutputRange;
 use crate::operator::{Activation, Convolution};
+use crate::ops::chain::ByRows;
 use crate::ops::window::{Axis, bands};
 use crate::ops::{Kernel, Lowered, Operands, both_bytes};
 use crate::simd::Isa;
@@ -70,6 +71,16 @@ impl Geometry {
             let (input, band) = geometry.band(image, rows);
             (band, input, from..to)
         })
+    }
+
+    /// Rows of the input image, and elements of one.
+    fn input_rows(&self) -> (usize, usize) {
+        (self.rows.input, self.columns.input * self.input_channels)
+    }
+
+    /// Rows of the output image, and elements of one.
+    fn output_rows(&self) -> (usize, usize) {
+        (self.rows.output, self.output_row())
     }
 
     /// Products of the whole output.
@@ -338,7 +349,52 @@ struct FloatConvolution {
     layout: WindowLayout,
 }
 
+impl ByRows<f32> for FloatConvolution {
+    fn output_rows(&self) -> (usize, usize) {
+        self.geometry.output_rows()
+    }
+
+    fn input_rows(&self) -> (usize, usize) {
+        self.geometry.input_rows()
+    }
+
+    fn rows_under(&self, rows: Range<usize>) -> Range<usize> {
+        self.geometry.rows.under(rows)
+    }
+
+    fn run_rows(
+        &self,
+        rows: Range<usize>,
+        input: &[f32],
+        output: &mut [f32],
+        scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let (_, band) = self.geometry.band(0, rows);
+        self.run_band(&band, input, output, scratch);
+        Ok(())
+    }
+}
+
+impl FloatConvolution {
+    /// Computes the rows of a band from the input elements from its first on.
+    fn run_band(&self, band: &Geometry, input: &[f32], output: &mut [f32], scratch: &mut Scratch) {
+        if band.is_pointwise() {
+            self.weights.multiply(Windows::rows(input, band.depth(), band.pixels()), output);
+            return;
+        }
+        let windows = (input, &mut scratch.float32[..]);
+        self.layout.for_each_block(band, windows, |windows, rows| {
+            let row = band.output_row();
+            self.weights.multiply(windows, &mut output[rows.start * row..][..rows.len() * row]);
+        });
+    }
+}
+
 impl Kernel for FloatConvolution {
+    fn float_rows(&self) -> Option<&dyn ByRows<f32>> {
+        (self.geometry.batch == 1).then_some(self)
+    }
+
     fn scratch(&self) -> ScratchSizes {
         ScratchSizes { float32: self.layout.scratch_float32(), ..ScratchSizes::default() }
     }
@@ -366,12 +422,7 @@ impl Kernel for FloatConvolution {
             return Ok(());
         }
         for (band, from, results) in self.geometry.parts(first, output.len()) {
-            let windows = (&input[from..], &mut scratch.float32[..]);
-            self.layout.for_each_block(&band, windows, |windows, rows| {
-                let row = self.geometry.output_row();
-                let from = results.start + rows.start * row;
-                self.weights.multiply(windows, &mut output[from..][..rows.len() * row]);
-            });
+            self.run_band(&band, &input[from..], &mut output[results], scratch);
         }
         Ok(())
     }
@@ -553,14 +604,38 @@ impl ByteWindows {
             multiply(Rows { values, stride, count }, 0, scratch);
             return;
         }
-        let (windows, scratch) = scratch.split_at_mut(WINDOW_ROWS * stride);
         for (band, from, results) in self.geometry.parts(first, len) {
             let start = results.start / channels;
-            let input = &input[from..];
-            lay_out_windows(&band, input, zero_point, windows, stride, |values, count, first| {
-                multiply(Rows { values, stride, count }, start + first, scratch);
-            });
+            self.for_each_row(
+                &band,
+                &input[from..],
+                zero_point,
+                scratch,
+                |rows, first, scratch| {
+                    multiply(rows, start + first, scratch);
+                },
+            );
         }
+    }
+
+    /// Hands the windows of a band to `multiply(rows, first pixel, working memory)` in turn.
+    fn for_each_row(
+        &self,
+        band: &Geometry,
+        input: &[u8],
+        zero_point: u8,
+        scratch: &mut [u8],
+        mut multiply: impl FnMut(Rows<'_, u8>, usize, &mut [u8]),
+    ) {
+        let stride = self.row_len();
+        if self.are_the_input() {
+            multiply(Rows { values: input, stride, count: band.pixels() }, 0, scratch);
+            return;
+        }
+        let (windows, scratch) = scratch.split_at_mut(WINDOW_ROWS * stride);
+        lay_out_windows(band, input, zero_point, windows, stride, |values, count, first| {
+            multiply(Rows { values, stride, count }, first, scratch);
+        });
     }
 
     /// Output elements that are computed together.
@@ -646,7 +721,42 @@ struct QuantizedConvolution {
     windows: ByteWindows,
 }
 
+impl ByRows<u8> for QuantizedConvolution {
+    fn output_rows(&self) -> (usize, usize) {
+        self.windows.geometry.output_rows()
+    }
+
+    fn input_rows(&self) -> (usize, usize) {
+        self.windows.geometry.input_rows()
+    }
+
+    fn rows_under(&self, rows: Range<usize>) -> Range<usize> {
+        self.windows.geometry.rows.under(rows)
+    }
+
+    fn run_rows(
+        &self,
+        rows: Range<usize>,
+        input: &[u8],
+        output: &mut [u8],
+        scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let (_, band) = self.windows.geometry.band(0, rows);
+        let (zero_point, scratch) = (self.input_zero_point, &mut scratch.bytes[..]);
+        self.windows.for_each_row(&band, input, zero_point, scratch, |rows, first, scratch| {
+            let output = &mut output[first * band.output_channels..];
+            let output = &mut output[..rows.count * band.output_channels];
+            self.weights.multiply_to_bytes(rows, &self.end, output, scratch);
+        });
+        Ok(())
+    }
+}
+
 impl Kernel for QuantizedConvolution {
+    fn byte_rows(&self) -> Option<&dyn ByRows<u8>> {
+        (self.windows.geometry.batch == 1).then_some(self)
+    }
+
     fn scratch(&self) -> ScratchSizes {
         let bytes = self.windows.scratch(&self.weights);
         ScratchSizes { bytes, ..ScratchSizes::default() }

@@ -1,5 +1,7 @@
 //! `DEPTHWISE_CONV_2D`: every input channel has its own filters.
 
+use std::ops::Range;
+
 use image_embedder_backend::BackendError;
 
 use crate::graph::Element;
@@ -9,6 +11,7 @@ use crate::kernels::depthwise_bytes::{
 use crate::kernels::depthwise_f32::DepthwiseFloats;
 use crate::kernels::dynamic_range::QuantizeAsTflite;
 use crate::operator::Convolution;
+use crate::ops::chain::ByRows;
 use crate::ops::convolution::{
     ByteWeights, Requantization, float_bias, float_constant, window_axes,
 };
@@ -95,7 +98,37 @@ struct FloatDepthwiseConvolution {
     convolution: DepthwiseFloats,
 }
 
+impl ByRows<f32> for FloatDepthwiseConvolution {
+    fn output_rows(&self) -> (usize, usize) {
+        self.convolution.geometry().output_rows()
+    }
+
+    fn input_rows(&self) -> (usize, usize) {
+        self.convolution.geometry().input_rows()
+    }
+
+    fn rows_under(&self, rows: Range<usize>) -> Range<usize> {
+        self.convolution.geometry().rows.under(rows)
+    }
+
+    fn run_rows(
+        &self,
+        rows: Range<usize>,
+        input: &[f32],
+        output: &mut [f32],
+        scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let (_, band) = self.convolution.geometry().band(rows);
+        self.convolution.run_band(&band, input, output, &mut scratch.float32);
+        Ok(())
+    }
+}
+
 impl Kernel for FloatDepthwiseConvolution {
+    fn float_rows(&self) -> Option<&dyn ByRows<f32>> {
+        (self.convolution.geometry().batch == 1).then_some(self)
+    }
+
     fn scratch(&self) -> ScratchSizes {
         ScratchSizes { float32: self.convolution.scratch_float32(), ..ScratchSizes::default() }
     }
@@ -127,7 +160,38 @@ struct QuantizedDepthwiseConvolution {
     convolution: DepthwiseBytes,
 }
 
+impl ByRows<u8> for QuantizedDepthwiseConvolution {
+    fn output_rows(&self) -> (usize, usize) {
+        self.convolution.geometry().output_rows()
+    }
+
+    fn input_rows(&self) -> (usize, usize) {
+        self.convolution.geometry().input_rows()
+    }
+
+    fn rows_under(&self, rows: Range<usize>) -> Range<usize> {
+        self.convolution.geometry().rows.under(rows)
+    }
+
+    fn run_rows(
+        &self,
+        rows: Range<usize>,
+        input: &[u8],
+        output: &mut [u8],
+        scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let (_, band) = self.convolution.geometry().band(rows);
+        let (bytes, int32) = (&mut scratch.bytes[..], &mut scratch.int32[..]);
+        self.convolution.run_band(&band, input, output, bytes, int32);
+        Ok(())
+    }
+}
+
 impl Kernel for QuantizedDepthwiseConvolution {
+    fn byte_rows(&self) -> Option<&dyn ByRows<u8>> {
+        (self.convolution.geometry().batch == 1).then_some(self)
+    }
+
     fn scratch(&self) -> ScratchSizes {
         ScratchSizes {
             bytes: self.convolution.scratch_bytes(),

@@ -71,6 +71,13 @@ impl Axis {
         start..end.clamp(start, self.output)
     }
 
+    /// The input elements under the windows at some positions.
+    pub(crate) fn under(&self, positions: std::ops::Range<usize>) -> std::ops::Range<usize> {
+        let (first, band) = self.band(positions.clone());
+        let end = positions.end.saturating_sub(1) * self.stride + self.span();
+        first..end.saturating_sub(self.padding).clamp(first, first + band.input)
+    }
+
     /// The axis of some of the positions alone, and the first input element that it has.
     pub(crate) fn band(&self, positions: std::ops::Range<usize>) -> (usize, Self) {
         let start = positions.start * self.stride;
