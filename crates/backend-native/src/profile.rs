@@ -36,7 +36,8 @@ pub struct Profile {
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct StepProfile {
-    /// The name of the operator that the step is from, such as `CONV_2D`.
+    /// The name of the operator that the step is from, such as `CONV_2D`; of operators that run in
+    /// turn, a few rows at a time, the names in order with commas between them.
     pub operator: String,
     /// The name of the tensor that it computes; steps inside an operator share its output's.
     pub tensor: String,
