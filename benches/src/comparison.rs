@@ -137,11 +137,11 @@ pub struct Comparison {
 }
 
 /// Checks each of ours against theirs on every case, then times those that agree, in turns, on the
-/// first case.
+/// first case. A peer that fails on a case is not compared with; one of ours that does disagrees.
 ///
 /// # Errors
 ///
-/// If a side fails while it runs.
+/// If a side fails while it is timed.
 pub fn compare(
     subject: &Subject,
     mut ours: Vec<Ours<'_>>,
@@ -151,6 +151,12 @@ pub fn compare(
     schedule: &Schedule,
 ) -> Result<Vec<Comparison>> {
     let comparison = |outcome| Comparison { subject: subject.clone(), outcome };
+    for case in cases {
+        if let Err(error) = theirs.give(case).and_then(|()| theirs.results()) {
+            let reason = format!("{}: {error}", subject.peer);
+            return Ok(vec![comparison(Outcome::NotRun { reason })]);
+        }
+    }
     let mut comparisons = Vec::new();
     let mut alike = Vec::new();
     for mut side in ours.drain(..) {
@@ -241,6 +247,36 @@ mod tests {
     }
 
     fn compared(rule: Rule, ours: &[Adder]) -> Vec<Outcome> {
+        compared_with(Box::new(Adder::new(1, 3e6)), rule, ours)
+    }
+
+    /// Fails in every run.
+    struct Failing;
+
+    impl Contender for Failing {
+        fn time(&mut self, _untimed: usize, _timed: usize) -> Result<Vec<f64>> {
+            Err("out of order".into())
+        }
+    }
+
+    impl Entrant for Failing {
+        fn give(&mut self, _case: &Case) -> Result<()> {
+            Ok(())
+        }
+
+        fn results(&mut self) -> Result<Vec<Tensor>> {
+            Err("out of order".into())
+        }
+    }
+
+    #[test]
+    fn a_peer_that_fails_is_not_compared_with() {
+        let outcomes = compared_with(Box::new(Failing), Rule::Equal, &[Adder::new(1, 1e6)]);
+        let [Outcome::NotRun { reason }] = &outcomes[..] else { panic!("{outcomes:?}") };
+        assert_eq!(reason, "other adder: out of order");
+    }
+
+    fn compared_with(theirs: Box<dyn Entrant>, rule: Rule, ours: &[Adder]) -> Vec<Outcome> {
         let subject = Subject {
             model: "adder".to_owned(),
             numbers: Numbers::Quantized,
@@ -257,7 +293,6 @@ mod tests {
                 entrant: Box::new(Adder::new(adder.addend, adder.nanoseconds)),
             })
             .collect();
-        let theirs = Box::new(Adder::new(1, 3e6));
         let schedule = Schedule { rounds: 5, timed: 2, ..Schedule::default() };
         compare(&subject, ours, theirs, rule, &[picture], &schedule)
             .unwrap()
