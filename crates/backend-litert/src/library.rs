@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::ptr::{self, NonNull};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use image_embedder_backend::{BackendError, library_places};
+use image_embedder_backend::{BackendError, MissingSymbol, library_places};
 use libloading::Library;
 
 use crate::options::LIBRARY_VARIABLE;
 use crate::status::check;
-use crate::sys::{EnvironmentOption, Functions, MissingSymbol};
+use crate::sys::{EnvironmentOption, Functions};
 use crate::{NAME, sys};
 
 /// The library's file name on this platform.

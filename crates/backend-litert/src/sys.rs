@@ -9,6 +9,8 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
+use image_embedder_backend::foreign_functions;
+
 macro_rules! handles {
     ($($(#[$doc:meta])* $name:ident;)*) => {
         $(
@@ -131,47 +133,7 @@ const _: () = assert!(size_of::<EnvironmentOption>() == 24);
 const _: () = assert!(size_of::<Layout>() == 68);
 const _: () = assert!(size_of::<RankedTensorType>() == 72);
 
-macro_rules! functions {
-    ($(#[$struct_doc:meta])* $name:ident {
-        $($field:ident = $symbol:literal: fn($($argument:ty),*) $(-> $result:ty)?;)*
-    }) => {
-        $(#[$struct_doc])*
-        pub(crate) struct $name {
-            $(pub(crate) $field: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
-        }
-
-        impl $name {
-            /// Looks all functions up; the error is of the first symbol that is missing.
-            ///
-            /// # Safety
-            ///
-            /// `library` must be a LiteRT library, so that the symbols have the signatures given
-            /// here. The functions may not be called after it is closed.
-            pub(crate) unsafe fn load(
-                library: &libloading::Library,
-            ) -> Result<Self, MissingSymbol> {
-                Ok(Self {
-                    $($field: {
-                        // SAFETY: the caller promises that the symbol has this signature.
-                        let symbol = unsafe { library.get($symbol) };
-                        *symbol.map_err(|error| MissingSymbol {
-                            symbol: $symbol,
-                            reason: error.to_string(),
-                        })?
-                    },)*
-                })
-            }
-        }
-    };
-}
-
-/// A symbol that a library does not export.
-pub(crate) struct MissingSymbol {
-    pub(crate) symbol: &'static str,
-    pub(crate) reason: String,
-}
-
-functions! {
+foreign_functions! {
     /// The functions of `libLiteRt`.
     Functions {
         create_environment = "LiteRtCreateEnvironment":

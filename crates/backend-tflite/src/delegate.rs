@@ -8,12 +8,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::ptr::NonNull;
 
-use image_embedder_backend::BackendError;
+use image_embedder_backend::{BackendError, MissingSymbol};
 use libloading::Library;
 
 use crate::library::TfliteLibrary;
 use crate::options::ExternalDelegate;
-use crate::sys::{DelegateFunctions, MissingSymbol};
+use crate::sys::DelegateFunctions;
 use crate::{NAME, diagnostics, sys};
 
 /// A delegate of an interpreter, which it must outlive.

@@ -6,12 +6,12 @@ use std::ffi::CStr;
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 
-use image_embedder_backend::{BackendError, library_places};
+use image_embedder_backend::{BackendError, MissingSymbol, library_places};
 use libloading::Library;
 
+use crate::NAME;
 use crate::options::LIBRARY_VARIABLE;
 use crate::sys::{CancellationFunctions, Functions, ReportingFunctions, XnnpackFunctions};
-use crate::{NAME, sys};
 
 /// The library's file name on this platform.
 const FILE_NAME: &str = if cfg!(windows) {
@@ -108,5 +108,5 @@ impl fmt::Debug for TfliteLibrary {
 /// Why one file could not be used.
 enum LoadError {
     Loader(libloading::Error),
-    Symbol(sys::MissingSymbol),
+    Symbol(MissingSymbol),
 }

@@ -8,6 +8,8 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::MaybeUninit;
 
+use image_embedder_backend::foreign_functions;
+
 /// `TfLiteModel`, opaque.
 #[repr(C)]
 pub(crate) struct Model {
@@ -111,47 +113,7 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-macro_rules! functions {
-    ($(#[$struct_doc:meta])* $name:ident {
-        $($field:ident = $symbol:literal: fn($($argument:ty),*) $(-> $result:ty)?;)*
-    }) => {
-        $(#[$struct_doc])*
-        pub(crate) struct $name {
-            $(pub(crate) $field: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
-        }
-
-        impl $name {
-            /// Looks all functions up; the error is of the first symbol that is missing.
-            ///
-            /// # Safety
-            ///
-            /// `library` must be one of TensorFlow Lite or of a delegate for it, so that the symbols have the
-            /// signatures given here. The functions may not be called after it is closed.
-            pub(crate) unsafe fn load(
-                library: &libloading::Library,
-            ) -> Result<Self, MissingSymbol> {
-                Ok(Self {
-                    $($field: {
-                        // SAFETY: the caller promises that the symbol has this signature.
-                        let symbol = unsafe { library.get($symbol) };
-                        *symbol.map_err(|error| MissingSymbol {
-                            symbol: $symbol,
-                            reason: error.to_string(),
-                        })?
-                    },)*
-                })
-            }
-        }
-    };
-}
-
-/// A symbol that a library does not export.
-pub(crate) struct MissingSymbol {
-    pub(crate) symbol: &'static str,
-    pub(crate) reason: String,
-}
-
-functions! {
+foreign_functions! {
     /// The functions that every TensorFlow Lite C library has, from version 2.5 on.
     Functions {
         version = "TfLiteVersion": fn() -> *const c_char;
@@ -191,7 +153,7 @@ functions! {
     }
 }
 
-functions! {
+foreign_functions! {
     /// Model creation that reports why it failed.
     ReportingFunctions {
         model_create_with_error_reporter = "TfLiteModelCreateWithErrorReporter":
@@ -199,7 +161,7 @@ functions! {
     }
 }
 
-functions! {
+foreign_functions! {
     /// The functions that stop a run, of `c_api_experimental.h`.
     CancellationFunctions {
         options_enable = "TfLiteInterpreterOptionsEnableCancellation":
@@ -208,7 +170,7 @@ functions! {
     }
 }
 
-functions! {
+foreign_functions! {
     /// The functions of the XNNPACK delegate.
     ///
     /// `options_of` returns the address of a delegate's options, of which only the number of
@@ -226,7 +188,7 @@ functions! {
 /// The callback for errors of [`DelegateFunctions`].
 pub(crate) type DelegateReporter = unsafe extern "C" fn(message: *const c_char);
 
-functions! {
+foreign_functions! {
     /// The functions of a library with a delegate, of `external_delegate.h`.
     DelegateFunctions {
         create = "tflite_plugin_create_delegate":
