@@ -275,14 +275,13 @@ impl ByteWeights {
             return Err(operands.unsupported("a filter that is not constant"));
         };
         let inner: usize = filter.shape[self.dimension + 1..].iter().product();
-        let channels = self.zero_points.len();
-        Ok(values
-            .iter()
-            .enumerate()
-            .map(|(index, &value)| {
-                (i32::from(value) - self.zero_points[index / inner % channels]) as i16
-            })
-            .collect())
+        // Elements of one channel lie together, channel after channel.
+        let mut centred = Vec::with_capacity(values.len());
+        let runs = values.chunks(inner.max(1)).zip(self.zero_points.iter().cycle());
+        for (run, &zero_point) in runs {
+            centred.extend(run.iter().map(|&value| (i32::from(value) - zero_point) as i16));
+        }
+        Ok(centred)
     }
 }
 

@@ -55,7 +55,6 @@ impl Line {
 }
 
 /// A step before it is in a group.
-#[derive(Clone)]
 struct Step {
     place: u32,
     lines: [Line; MAX_VECTORS],
@@ -94,9 +93,8 @@ fn take_pair(pair: &mut [i16]) -> [i16; 2] {
     [first, second]
 }
 
-/// The steps of four rows of weights; `weights` are those of the panel's columns in turn.
-fn steps_at(place: u32, mut weights: [[i16; 4]; LANES * MAX_VECTORS]) -> Vec<Step> {
-    let mut steps = Vec::new();
+/// Adds the steps of four rows of weights; `weights` are those of the panel's columns in turn.
+fn add_steps(steps: &mut Vec<Step>, place: u32, mut weights: [[i16; 4]; LANES * MAX_VECTORS]) {
     while weights != [[0; 4]; LANES * MAX_VECTORS] {
         let mut step = Step { place, lines: [Line::ZERO; MAX_VECTORS], loads: Loads::ZERO };
         for (column, weights) in weights.iter_mut().enumerate() {
@@ -112,14 +110,13 @@ fn steps_at(place: u32, mut weights: [[i16; 4]; LANES * MAX_VECTORS]) -> Vec<Ste
         }
         steps.push(step);
     }
-    steps
 }
 
-/// Deals steps to groups that keep to the bound, of no more than [`LARGEST`] steps.
-fn deal(steps: Vec<Step>) -> Vec<Vec<Step>> {
-    let mut groups: Vec<Vec<Step>> = Vec::new();
+/// Deals steps to groups that keep to the bound, of no more than [`LARGEST`] steps, by their index.
+fn deal(steps: &[Step]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut open: Vec<(usize, Loads)> = Vec::new();
-    for step in steps {
+    for (index, step) in steps.iter().enumerate() {
         let joined = open.iter_mut().enumerate().find_map(|(position, (group, loads))| {
             let sum = loads.sum(&step.loads);
             sum.are_bounded().then(|| {
@@ -129,7 +126,7 @@ fn deal(steps: Vec<Step>) -> Vec<Vec<Step>> {
         });
         match joined {
             Some((position, group)) => {
-                groups[group].push(step);
+                groups[group].push(index);
                 if groups[group].len() == LARGEST {
                     open.remove(position);
                 }
@@ -140,7 +137,9 @@ fn deal(steps: Vec<Step>) -> Vec<Vec<Step>> {
                     open.remove(fullest.unwrap_or(0));
                 }
                 open.push((groups.len(), step.loads));
-                groups.push(vec![step]);
+                let mut group = Vec::with_capacity(LARGEST);
+                group.push(index);
+                groups.push(group);
             }
         }
     }
@@ -160,15 +159,15 @@ impl Panel {
                     *weight = row;
                 }
             }
-            steps.append(&mut steps_at(place as u32, weights));
+            add_steps(&mut steps, place as u32, weights);
         }
-        let mut groups = deal(steps);
+        let mut groups = deal(&steps);
         groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
         let mut panel = Self { first_column: first * LANES, vectors, ..Self::default() };
         for group in groups.chunk_by(|a, b| a.len() == b.len()) {
             panel.sizes.push((group.len(), group[0].len()));
         }
-        for step in groups.iter().flatten() {
+        for step in groups.iter().flatten().map(|&index| &steps[index]) {
             panel.places.push(step.place);
             panel.lines.extend(&step.lines[..vectors]);
         }
@@ -316,7 +315,8 @@ mod tests {
             for second in (-255..=255).step_by(5) {
                 let mut weights = [[0; 4]; LANES * MAX_VECTORS];
                 weights[3] = [first, second, -second, 1];
-                let steps = steps_at(7, weights);
+                let mut steps = Vec::new();
+                add_steps(&mut steps, 7, weights);
                 let mut sums = [0i16; 4];
                 for step in &steps {
                     assert!(step.loads.are_bounded(), "{first} {second}");
@@ -335,22 +335,24 @@ mod tests {
 
     #[test]
     fn groups_keep_to_the_bound() {
-        let steps: Vec<Step> = (0..100)
-            .flat_map(|place| {
-                let weights = std::array::from_fn(|column| {
-                    std::array::from_fn(|row| {
-                        ((place as usize * 31 + column * 17 + row * 7) % 61) as i16 - 30
-                    })
-                });
-                steps_at(place, weights)
-            })
-            .collect();
+        let mut steps = Vec::new();
+        for place in 0..100 {
+            let weights = std::array::from_fn(|column| {
+                std::array::from_fn(|row| {
+                    ((place as usize * 31 + column * 17 + row * 7) % 61) as i16 - 30
+                })
+            });
+            add_steps(&mut steps, place, weights);
+        }
         let count = steps.len();
-        let groups = deal(steps);
-        assert_eq!(groups.iter().map(Vec::len).sum::<usize>(), count);
+        let groups = deal(&steps);
+        let mut dealt: Vec<usize> = groups.iter().flatten().copied().collect();
+        dealt.sort_unstable();
+        assert!(dealt.into_iter().eq(0..count));
         assert!(groups.len() < count, "no step joined another");
         for group in groups {
-            let loads = group.iter().fold(Loads::ZERO, |loads, step| loads.sum(&step.loads));
+            let loads =
+                group.iter().fold(Loads::ZERO, |loads, &index| loads.sum(&steps[index].loads));
             assert!(loads.are_bounded() && group.len() <= LARGEST);
         }
     }

@@ -38,8 +38,13 @@ impl Weights {
             let mut lines = vec![PairLine::ZERO; depth.div_ceil(2) * width];
             for column in first * LANES..((first + width) * LANES).min(columns) {
                 let (vector, lane) = (column / LANES - first, column % LANES);
-                for (row, &weight) in transposed[column * depth..][..depth].iter().enumerate() {
-                    lines[row / 2 * width + vector].0[lane * 2 + row % 2] = weight;
+                let (pairs, rest) = transposed[column * depth..][..depth].as_chunks::<2>();
+                let mut targets = lines[vector..].iter_mut().step_by(width);
+                for (pair, line) in pairs.iter().zip(&mut targets) {
+                    line.0.as_chunks_mut::<2>().0[lane] = *pair;
+                }
+                if let Some((&weight, line)) = rest.first().zip(targets.next()) {
+                    line.0[lane * 2] = weight;
                 }
             }
             panels.push(Panel { first_column: first * LANES, vectors: width, lines });
