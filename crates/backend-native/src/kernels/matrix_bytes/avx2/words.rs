@@ -80,7 +80,7 @@ pub(super) fn multiply(
         let count = block.min(rows.count - first);
         let widened = &mut scratch[..count * weights.row_bytes()];
         for (row, widened) in widened.chunks_exact_mut(weights.row_bytes()).enumerate() {
-            widen(rows.row(first + row, weights.depth), widened);
+            widen(&rows.values[(first + row) * rows.stride..], weights.depth, widened);
         }
         for panel in &weights.panels {
             match panel.vectors {
@@ -156,16 +156,18 @@ fn multiply_tile<const ROWS: usize, const VECTORS: usize>(
     ROWS
 }
 
-/// Widens bytes to 16-bit numbers, whole vectors of them.
+/// Widens `depth` bytes to 16-bit numbers, whole vectors of them. Bytes behind the depth meet
+/// weights of zero.
 #[target_feature(enable = "avx2,fma")]
 #[inline]
-fn widen(bytes: &[u8], target: &mut [u8]) {
-    let (vectors, rest) = bytes.as_chunks::<16>();
+fn widen(bytes: &[u8], depth: usize, target: &mut [u8]) {
     let (targets, _) = target.as_chunks_mut::<32>();
+    let (vectors, rest) = bytes[..bytes.len().min(targets.len() * 16)].as_chunks::<16>();
     for (target, bytes) in targets.iter_mut().zip(vectors) {
         store_u8x32(target, _mm256_cvtepu8_epi16(load_u8x16(bytes)));
     }
-    if let (Some(target), false) = (targets.get_mut(vectors.len()), rest.is_empty()) {
+    // The last row of all may end within a vector.
+    if let (Some(target), true) = (targets.get_mut(vectors.len()), vectors.len() * 16 < depth) {
         let mut bytes = [0; 16];
         bytes[..rest.len()].copy_from_slice(rest);
         store_u8x32(target, _mm256_cvtepu8_epi16(load_u8x16(&bytes)));
