@@ -94,60 +94,6 @@ impl OutputRange {
     }
 }
 
-/// TensorFlow Lite's fixed-point multiplier of a positive real factor.
-///
-/// ```text
-/// factor = multiplier * 2^(shift - 31), 2^30 <= multiplier < 2^31
-/// ```
-///
-/// Source of the formula: TensorFlow Lite, `QuantizeMultiplier`.
-pub(crate) fn quantize_multiplier(factor: f64) -> (i32, i32) {
-    if factor <= 0.0 || !factor.is_finite() {
-        return (0, 0);
-    }
-    // The fraction from one half to one, and the power of two before it. What is too small to be
-    // written so is too small to matter.
-    let exponent = (factor.to_bits() >> 52) as i32;
-    let fraction = f64::from_bits(factor.to_bits() & ((1 << 52) - 1) | 1022 << 52);
-    let mut shift = exponent - 1022;
-    let mut multiplier = (fraction * f64::from(1u32 << 31)).round() as i64;
-    if multiplier == 1 << 31 {
-        multiplier /= 2;
-        shift += 1;
-    }
-    if shift < -31 {
-        return (0, 0);
-    }
-    (multiplier as i32, shift)
-}
-
-/// Multiplies by a fixed-point multiplier, rounding twice as TensorFlow Lite does by default.
-///
-/// Source of the formula: TensorFlow Lite, `MultiplyByQuantizedMultiplier` on top of gemmlowp's
-/// `SaturatingRoundingDoublingHighMul` and `RoundingDivideByPOT`.
-pub(crate) fn multiply_by_quantized_multiplier(value: i32, multiplier: i32, shift: i32) -> i32 {
-    let (left, right) = (shift.max(0), (-shift).max(0));
-    let product = i64::from(value.wrapping_shl(left as u32)) * i64::from(multiplier);
-    let nudge = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
-    let high = ((product + nudge) / (1 << 31)) as i32;
-    let mask = ((1i64 << right) - 1) as i32;
-    let remainder = high & mask;
-    let threshold = (mask >> 1) + i32::from(high < 0);
-    (high >> right) + i32::from(remainder > threshold)
-}
-
-/// Multiplies by a fixed-point multiplier, rounding halves up twice.
-///
-/// TensorFlow Lite's vector code rounds so, where its scalar code, which takes what is left over,
-/// does as [`multiply_by_quantized_multiplier`]. Source of the formula: TensorFlow Lite,
-/// `MultiplyByQuantizedMultiplier4Rows`.
-pub(crate) fn multiply_half_up(value: i32, multiplier: i32, shift: i32) -> i32 {
-    let (left, right) = (shift.max(0).cast_unsigned(), (-shift).max(0));
-    let product = i64::from(value.wrapping_shl(left)) * i64::from(multiplier);
-    let high = (product + (1 << 30)) >> 31;
-    ((high + ((1 << right) >> 1)) >> right) as i32
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,24 +122,5 @@ mod tests {
         let unsigned = OutputRange::new(0.5, 100, 0, Activation::Relu6);
         assert_eq!(unsigned.quantize(200.0), 112);
         assert_eq!(unsigned.clamp(-5), 100);
-    }
-
-    #[test]
-    fn fixed_point_multipliers() {
-        assert_eq!(quantize_multiplier(1.0), (1 << 30, 1));
-        assert_eq!(quantize_multiplier(0.75), (3 << 29, 0));
-        let (multiplier, shift) = quantize_multiplier(0.3);
-        assert_eq!(multiply_by_quantized_multiplier(1000, multiplier, shift), 300);
-        assert_eq!(multiply_by_quantized_multiplier(-1000, multiplier, shift), -300);
-        assert_eq!(multiply_by_quantized_multiplier(77, 1 << 30, 1), 77);
-    }
-
-    #[test]
-    fn halves_round_up() {
-        // A factor of 1/4.
-        let (multiplier, shift) = quantize_multiplier(0.25);
-        for (value, expected) in [(2, 1), (-2, 0), (-6, -1), (6, 2), (8, 2)] {
-            assert_eq!(multiply_half_up(value, multiplier, shift), expected, "{value}");
-        }
     }
 }

@@ -2,18 +2,16 @@
 //! of one element; `ADD_N` and `PRELU`.
 
 use image_embedder_backend::BackendError;
+use image_embedder_fixed_point::FixedPoint;
 
 use crate::NAME;
 use crate::graph::Element;
 use crate::kernels::add_bytes::AddBytes;
 use crate::kernels::comparison::{clamp, maximum, minimum};
 use crate::kernels::elementary;
-use crate::kernels::requantize::{
-    OutputRange, multiply_by_quantized_multiplier, quantize_multiplier,
-};
+use crate::kernels::requantize::OutputRange;
 use crate::operator::{Activation, Binary};
 use crate::ops::broadcast::Broadcast;
-use crate::ops::normalize::rounding_high_product;
 use crate::ops::{ELEMENTS, Kernel, Lowered, Operands, both_bytes, both_float32, both_integers};
 use crate::slots::{Elements, Inputs, Output, Scratch, misplaced};
 
@@ -78,7 +76,7 @@ pub(crate) fn lower(
         Binary::Mul => {
             let factor = a_scale * b_scale / scale;
             let multiplier = (!(2f32.powi(-16)..2f32.powi(8)).contains(&factor)).then(|| {
-                quantize_multiplier(f64::from(a_scale) * f64::from(b_scale) / f64::from(scale))
+                FixedPoint::new(f64::from(a_scale) * f64::from(b_scale) / f64::from(scale))
             });
             let kernel = ByteProduct {
                 zero_points: [a_zero_point, b_zero_point],
@@ -104,7 +102,7 @@ pub(crate) fn lower(
             let kernel = ByteQuotient {
                 name: operands.node.name.clone(),
                 zero_points: [a_zero_point, b_zero_point],
-                multiplier: quantize_multiplier(f64::from(a_scale / (b_scale * scale))),
+                factor: FixedPoint::new(f64::from(a_scale / (b_scale * scale))),
                 range,
                 broadcast,
             };
@@ -353,9 +351,9 @@ impl Kernel for ByteSum {
 #[derive(Clone, Copy, Debug)]
 struct ShiftedSum {
     zero_points: [i32; 2],
-    multipliers: [(i32, i32); 2],
+    multipliers: [FixedPoint; 2],
     sign: i32,
-    output_multiplier: (i32, i32),
+    output_multiplier: FixedPoint,
     range: OutputRange,
 }
 
@@ -374,24 +372,22 @@ impl ShiftedSum {
         Self {
             zero_points: [a_zero, b_zero],
             multipliers: [
-                quantize_multiplier(f64::from(a_scale) / twice),
-                quantize_multiplier(f64::from(b_scale) / twice),
+                FixedPoint::new(f64::from(a_scale) / twice),
+                FixedPoint::new(f64::from(b_scale) / twice),
             ],
             sign,
-            output_multiplier: quantize_multiplier(twice / (unit * f64::from(scale))),
+            output_multiplier: FixedPoint::new(twice / (unit * f64::from(scale))),
             range,
         }
     }
 
     fn add(&self, a: u8, b: u8) -> u8 {
         let scaled = |value: u8, operand: usize| {
-            let (multiplier, shift) = self.multipliers[operand];
             let shifted = (i32::from(value) - self.zero_points[operand]) << Self::SHIFT;
-            multiply_by_quantized_multiplier(shifted, multiplier, shift)
+            self.multipliers[operand].apply(shifted)
         };
         let sum = scaled(a, 0).wrapping_add(self.sign * scaled(b, 1));
-        let (multiplier, shift) = self.output_multiplier;
-        self.range.clamp(multiply_by_quantized_multiplier(sum, multiplier, shift))
+        self.range.clamp(self.output_multiplier.apply(sum))
     }
 }
 
@@ -428,7 +424,7 @@ impl Kernel for ByteShiftedSum {
 struct ByteProduct {
     zero_points: [i32; 2],
     factor: f32,
-    multiplier: Option<(i32, i32)>,
+    multiplier: Option<FixedPoint>,
     range: OutputRange,
     broadcast: Broadcast,
 }
@@ -453,10 +449,9 @@ impl Kernel for ByteProduct {
             None => {
                 self.broadcast.run(a, b, output, |a, b| range.requantize(product(a, b), factor))
             }
-            Some((multiplier, shift)) => self.broadcast.run(a, b, output, |a, b| {
-                let scaled = multiply_by_quantized_multiplier(product(a, b), multiplier, shift);
-                range.clamp(scaled)
-            }),
+            Some(multiplier) => self
+                .broadcast
+                .run(a, b, output, |a, b| range.clamp(multiplier.apply(product(a, b)))),
         }
         Ok(())
     }
@@ -474,8 +469,8 @@ impl Kernel for ByteProduct {
 #[derive(Debug)]
 struct ByteSquaredDifference {
     zero_points: [i32; 2],
-    multipliers: [(i32, i32); 2],
-    output_multiplier: (i32, i32),
+    multipliers: [FixedPoint; 2],
+    output_multiplier: FixedPoint,
     range: OutputRange,
     broadcast: Broadcast,
 }
@@ -497,10 +492,10 @@ impl ByteSquaredDifference {
         (output_factor < 1.0).then(|| Self {
             zero_points: [a_zero, b_zero],
             multipliers: [
-                quantize_multiplier(f64::from(a_scale) / twice),
-                quantize_multiplier(f64::from(b_scale) / twice),
+                FixedPoint::new(f64::from(a_scale) / twice),
+                FixedPoint::new(f64::from(b_scale) / twice),
             ],
-            output_multiplier: quantize_multiplier(output_factor),
+            output_multiplier: FixedPoint::new(output_factor),
             range,
             broadcast,
         })
@@ -521,15 +516,13 @@ impl Kernel for ByteSquaredDifference {
         let (a, b) = (inputs.bytes(0)?, inputs.bytes(1)?);
         let output = (output.first(), output.bytes()?);
         let scaled = |value: u8, operand: usize| {
-            let (multiplier, shift) = self.multipliers[operand];
             let shifted = (i32::from(value) - self.zero_points[operand]) << Self::SHIFT;
-            multiply_by_quantized_multiplier(shifted, multiplier, shift)
+            self.multipliers[operand].apply(shifted)
         };
-        let (multiplier, shift) = self.output_multiplier;
         self.broadcast.run(a, b, output, |a, b| {
             let difference = scaled(a, 0) - scaled(b, 1);
             let square = difference * difference;
-            self.range.clamp(multiply_by_quantized_multiplier(square, multiplier, shift))
+            self.range.clamp(self.output_multiplier.apply(square))
         });
         Ok(())
     }
@@ -542,7 +535,7 @@ impl Kernel for ByteSquaredDifference {
 struct ByteQuotient {
     name: String,
     zero_points: [i32; 2],
-    multiplier: (i32, i32),
+    factor: FixedPoint,
     range: OutputRange,
     broadcast: Broadcast,
 }
@@ -564,58 +557,13 @@ impl Kernel for ByteQuotient {
         if !output.is_empty() && b.iter().any(|&value| i32::from(value) == b_zero) {
             return Err(division_by_zero(&self.name));
         }
-        let (multiplier, shift) = self.multiplier;
         self.broadcast.run(a, b, (first, output), |a: u8, b: u8| {
             let (a, b) = (i32::from(a) - a_zero, i32::from(b) - b_zero);
-            let (inverse, inverse_shift) = reciprocal(b.abs());
-            // As far to the left as the dividend fits.
-            let headroom = (if a < 0 { !a } else { a }).leading_zeros().cast_signed() - 1;
-            let quotient = multiply_by_quantized_multiplier(
-                a,
-                if b < 0 { -inverse } else { inverse },
-                headroom,
-            );
-            let shift = shift - inverse_shift - headroom;
-            self.range.clamp(match shift {
-                ..-31 => beyond_rounding_shift(rounding_high_product(quotient, multiplier), -shift),
-                _ => multiply_by_quantized_multiplier(quotient, multiplier, shift),
-            })
+            // No divisor is zero.
+            self.range.clamp(self.factor.divide(a, b).unwrap_or_default())
         });
         Ok(())
     }
-}
-
-/// What gemmlowp's `RoundingDivideByPOT` makes of a shift of more than 31 bits, which quotients
-/// below a step ask for: C++ leaves it open, and processors take the number of bits modulo 32, and
-/// modulo 64 in the 64 bits of the mask.
-fn beyond_rounding_shift(value: i32, bits: i32) -> i32 {
-    let bits = bits.cast_unsigned();
-    let mask = (1i64.wrapping_shl(bits) - 1) as i32;
-    let threshold = (mask >> 1) + i32::from(value < 0);
-    value.wrapping_shr(bits).wrapping_add(i32::from(value & mask > threshold))
-}
-
-/// The inverse of a whole number above zero: a fraction of `2^31`, and how many bits to the right
-/// it is to be shifted.
-///
-/// Source of the formula: TensorFlow Lite, `GetReciprocal`, on top of gemmlowp's
-/// `one_over_one_plus_x_for_x_in_0_1`.
-fn reciprocal(value: i32) -> (i32, i32) {
-    let headroom = value.leading_zeros();
-    // From one to two, less one, in units of 2^-31.
-    let fraction = ((value.cast_unsigned() << headroom) - (1 << 31)).cast_signed();
-    // Half of the sum of one and the fraction, by Newton's method in units of 2^-29.
-    let half = ((i64::from(fraction) + i64::from(i32::MAX) + 1) / 2) as i32;
-    let (first, step) = (1_515_870_810, -1_010_580_540);
-    let mut estimate = first + rounding_high_product(half, step);
-    for _ in 0..3 {
-        let rest = (1 << 29) - rounding_high_product(half, estimate);
-        let correction = i64::from(rounding_high_product(estimate, rest)) << 2;
-        let correction = correction.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
-        estimate = estimate.wrapping_add(correction);
-    }
-    let doubled = (i64::from(estimate) << 1).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
-    (doubled, 31 - headroom.cast_signed())
 }
 
 /// `ADD_N`: the sum of inputs of one shape.
@@ -697,8 +645,8 @@ pub(crate) fn lower_prelu(operands: &Operands<'_>) -> Result<Lowered, BackendErr
         let factor = f64::from(input_scale / scale);
         let kernel = BytePrelu {
             zero_points: [input_zero_point, slope_zero_point],
-            positive: quantize_multiplier(factor),
-            negative: quantize_multiplier(f64::from(input_scale * slope_scale / scale)),
+            positive: FixedPoint::new(factor),
+            negative: FixedPoint::new(f64::from(input_scale * slope_scale / scale)),
             range: OutputRange::new(
                 scale,
                 zero_point,
@@ -749,8 +697,8 @@ impl Kernel for FloatPrelu {
 #[derive(Debug)]
 struct BytePrelu {
     zero_points: [i32; 2],
-    positive: (i32, i32),
-    negative: (i32, i32),
+    positive: FixedPoint,
+    negative: FixedPoint,
     range: OutputRange,
     broadcast: Broadcast,
 }
@@ -771,12 +719,12 @@ impl Kernel for BytePrelu {
         let [input_zero, slope_zero] = self.zero_points;
         self.broadcast.run(input, slope, output, |value: u8, slope: u8| {
             let value = i32::from(value) - input_zero;
-            let (value, (multiplier, shift)) = if value >= 0 {
+            let (value, multiplier) = if value >= 0 {
                 (value, self.positive)
             } else {
                 (value * (i32::from(slope) - slope_zero), self.negative)
             };
-            self.range.clamp(multiply_by_quantized_multiplier(value, multiplier, shift))
+            self.range.clamp(multiplier.apply(value))
         });
         Ok(())
     }

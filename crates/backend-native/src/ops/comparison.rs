@@ -1,9 +1,9 @@
 //! Relations of two elements, such as `LESS`, and functions of truth values.
 
 use image_embedder_backend::BackendError;
+use image_embedder_fixed_point::FixedPoint;
 
 use crate::graph::{Element, Holder, Tensor};
-use crate::kernels::requantize::{multiply_by_quantized_multiplier, quantize_multiplier};
 use crate::operator::Comparison;
 use crate::ops::binary::common_shape;
 use crate::ops::elements::{Each, Pairs};
@@ -67,20 +67,18 @@ fn holds<T: PartialOrd>(comparison: Comparison, a: T, b: T) -> bool {
 #[derive(Clone, Copy, Debug)]
 struct ComparedBytes {
     zero_point: i32,
-    multiplier: i32,
-    shift: i32,
+    multiplier: FixedPoint,
 }
 
 impl ComparedBytes {
     fn new(tensor: &Tensor) -> Result<Self, BackendError> {
         let (scale, zero_point) = tensor.per_tensor()?;
-        let (multiplier, shift) = quantize_multiplier(f64::from(scale));
-        Ok(Self { zero_point, multiplier, shift })
+        Ok(Self { zero_point, multiplier: FixedPoint::new(f64::from(scale)) })
     }
 
     fn scaled(&self, value: u8) -> i32 {
         let shifted = (i32::from(value) - self.zero_point) << 8;
-        multiply_by_quantized_multiplier(shifted, self.multiplier, self.shift)
+        self.multiplier.apply(shifted)
     }
 }
 

@@ -3,9 +3,10 @@
 use std::ops::{AddAssign, Mul};
 
 use image_embedder_backend::BackendError;
+use image_embedder_fixed_point::FixedPoint;
 
 use crate::graph::{Node, Tensor};
-use crate::kernels::requantize::{OutputRange, multiply_half_up, quantize_multiplier};
+use crate::kernels::requantize::OutputRange;
 use crate::operator::{Activation, Convolution};
 use crate::ops::broadcast::Broadcast;
 use crate::ops::{Kernel, Lowered, Operands, Work, both_bytes, both_float32, convolution};
@@ -115,7 +116,7 @@ pub(crate) fn lower_batch(
     let kernel = ByteBatchProducts {
         products,
         zero_points: [a_zero, b_zero],
-        multiplier: quantize_multiplier(f64::from(a_scale) * f64::from(b_scale) / f64::from(scale)),
+        multiplier: FixedPoint::new(f64::from(a_scale) * f64::from(b_scale) / f64::from(scale)),
         range: OutputRange::new(scale, zero_point, offset, Activation::None),
     };
     Ok(Lowered::step(shape, kernel, places))
@@ -201,14 +202,13 @@ impl Kernel for FloatBatchProducts {
 struct ByteBatchProducts {
     products: BatchProducts,
     zero_points: [i32; 2],
-    multiplier: (i32, i32),
+    multiplier: FixedPoint,
     range: OutputRange,
 }
 
 impl ByteBatchProducts {
     fn requantize(&self, sum: i32) -> u8 {
-        let (multiplier, shift) = self.multiplier;
-        self.range.clamp(multiply_half_up(sum, multiplier, shift))
+        self.range.clamp(self.multiplier.apply_half_up(sum))
     }
 }
 

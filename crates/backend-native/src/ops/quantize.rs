@@ -1,11 +1,10 @@
 //! `QUANTIZE`, `DEQUANTIZE` and `CAST`: between floats and bytes, and between quantisations.
 
 use image_embedder_backend::{BackendError, f16};
+use image_embedder_fixed_point::FixedPoint;
 
 use crate::graph::{Element, Holder};
-use crate::kernels::requantize::{
-    OutputRange, multiply_by_quantized_multiplier, multiply_half_up, quantize_multiplier,
-};
+use crate::kernels::requantize::OutputRange;
 use crate::operator::Activation;
 use crate::ops::elements::Each;
 use crate::ops::unary::ByteTable;
@@ -44,15 +43,10 @@ pub(crate) fn lower_quantize(operands: &Operands<'_>) -> Result<Lowered, Backend
                 let table = table(&|centred| rescale_as_xnnpack(centred, factor, zero_point));
                 return Ok(Lowered::step(shape, ByteTable { table }, vec![place]));
             }
-            let (multiplier, shift) =
-                quantize_multiplier(f64::from(input_scale) / f64::from(scale));
+            let factor = FixedPoint::new(f64::from(input_scale) / f64::from(scale));
             let kernel = Retype {
-                vectors: table(&|centred| {
-                    range.clamp(multiply_half_up(centred, multiplier, shift))
-                }),
-                rest: table(&|centred| {
-                    range.clamp(multiply_by_quantized_multiplier(centred, multiplier, shift))
-                }),
+                vectors: table(&|centred| range.clamp(factor.apply_half_up(centred))),
+                rest: table(&|centred| range.clamp(factor.apply(centred))),
             };
             Ok(Lowered::step(shape, kernel, vec![place]))
         }

@@ -1,12 +1,11 @@
 //! `MEAN`, `SUM` and the other functions of all elements along some dimensions.
 
 use image_embedder_backend::BackendError;
+use image_embedder_fixed_point::FixedPoint;
 
 use crate::graph::{Element, Tensor};
 use crate::kernels::comparison::{maximum, minimum};
-use crate::kernels::requantize::{
-    OutputRange, multiply_by_quantized_multiplier, quantize_multiplier,
-};
+use crate::kernels::requantize::OutputRange;
 use crate::operator::{Activation, Reduction};
 use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32, both_integers};
 use crate::slots::{Inputs, Output, Scratch, ScratchSizes};
@@ -260,7 +259,7 @@ enum Scaling {
     ///
     /// The fixed-point multiplier stands for `input_scale / (output_scale * count)`. Source of the
     /// formula: TensorFlow Lite's builtin `Mean`.
-    FixedPoint { bias: i32, multiplier: i32, shift: i32, range: OutputRange },
+    FixedPoint { bias: i32, factor: FixedPoint, range: OutputRange },
     /// ```text
     /// scale = input_scale / output_scale
     /// sum = round(sum * scale - input_zero * scale * count) + output_zero
@@ -291,15 +290,17 @@ impl Scaling {
             return Some(Self::Fused { bias, scale: input_scale / (scale * count as f32), range });
         }
         if function == Reduction::Mean {
-            let (multiplier, shift) =
-                quantize_multiplier(f64::from(input_scale) / f64::from(scale));
+            let FixedPoint { multiplier, shift } =
+                FixedPoint::new(f64::from(input_scale) / f64::from(scale));
             // As many bits as the count has are kept for the division.
             let bits = (31 - count.leading_zeros().cast_signed()).min(31 + shift);
             let divided = (i64::from(multiplier) << bits.max(0)) / i64::from(count);
             return Some(Self::FixedPoint {
                 bias,
-                multiplier: i32::try_from(divided).ok()?,
-                shift: shift - bits.max(0),
+                factor: FixedPoint {
+                    multiplier: i32::try_from(divided).ok()?,
+                    shift: shift - bits.max(0),
+                },
                 range,
             });
         }
@@ -317,9 +318,7 @@ impl Scaling {
     fn apply(&self, sum: i32) -> u8 {
         match *self {
             Self::Fused { bias, scale, range } => range.requantize(sum + bias, scale),
-            Self::FixedPoint { bias, multiplier, shift, range } => {
-                range.clamp(multiply_by_quantized_multiplier(sum + bias, multiplier, shift))
-            }
+            Self::FixedPoint { bias, factor, range } => range.clamp(factor.apply(sum + bias)),
             Self::Real { scale, bias, zero_point, byte_offset, count } => {
                 let own = (sum + count * byte_offset) as f32;
                 let rounded = (own * scale + bias).round() as i32;

@@ -1,12 +1,10 @@
 //! `TRANSPOSE_CONV`: every input pixel spreads over a window of the output.
 
 use image_embedder_backend::BackendError;
+use image_embedder_fixed_point::FixedPoint;
 
 use crate::graph::{Element, Node};
 use crate::kernels::comparison::clamp;
-use crate::kernels::requantize::{
-    multiply_by_quantized_multiplier, multiply_half_up, quantize_multiplier,
-};
 use crate::operator::Convolution;
 use crate::ops::convolution::{ByteWeights, Requantization, float_bias, float_constant};
 use crate::ops::window::Axis;
@@ -206,7 +204,7 @@ impl Kernel for FloatTransposeConvolution {
 fn fixed_point(
     operands: &Operands<'_>,
     weights: &ByteWeights,
-) -> Result<Vec<(i32, i32)>, BackendError> {
+) -> Result<Vec<FixedPoint>, BackendError> {
     let (input_scale, _) = operands.input(0)?.per_tensor()?;
     let (scale, _) = operands.output()?.per_tensor()?;
     Ok(weights
@@ -214,7 +212,7 @@ fn fixed_point(
         .iter()
         .map(|&weight_scale| {
             let product = f64::from(input_scale) * f64::from(weight_scale);
-            quantize_multiplier(product / f64::from(scale))
+            FixedPoint::new(product / f64::from(scale))
         })
         .collect())
 }
@@ -230,7 +228,7 @@ struct QuantizedTransposeConvolution {
     /// Less their zero points.
     weights: Vec<i16>,
     /// Of each channel, or none.
-    multipliers: Vec<(i32, i32)>,
+    multipliers: Vec<FixedPoint>,
     requantization: Requantization,
     geometry: Geometry,
 }
@@ -271,11 +269,11 @@ impl Kernel for QuantizedTransposeConvolution {
                 }
                 let in_vectors = self.multipliers.len() / 8 * 8;
                 let channels = results.iter_mut().zip(sums).zip(&self.multipliers).enumerate();
-                for (channel, ((result, &sum), &(multiplier, shift))) in channels {
+                for (channel, ((result, &sum), &multiplier)) in channels {
                     *result = range.clamp(if channel < in_vectors {
-                        multiply_half_up(sum, multiplier, shift)
+                        multiplier.apply_half_up(sum)
                     } else {
-                        multiply_by_quantized_multiplier(sum, multiplier, shift)
+                        multiplier.apply(sum)
                     });
                 }
             }

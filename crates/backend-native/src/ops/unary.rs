@@ -2,17 +2,15 @@
 //! bytes.
 
 use image_embedder_backend::BackendError;
+use image_embedder_fixed_point::{FixedPoint, HardSwish};
 
 use crate::NAME;
 use crate::graph::Element;
 use crate::kernels::comparison::clamp;
 use crate::kernels::elementary::{self, precise};
-use crate::kernels::requantize::{
-    OutputRange, multiply_by_quantized_multiplier, quantize_multiplier,
-};
+use crate::kernels::requantize::OutputRange;
 use crate::operator::{Activation, Unary};
 use crate::ops::elements::Each;
-use crate::ops::normalize::inverse_square_root;
 use crate::ops::{ELEMENTS, Kernel, Lowered, Operands, both_bytes, both_float32, both_integers};
 use crate::slots::{Inputs, Output, Scratch};
 
@@ -233,8 +231,7 @@ impl Quantizations {
         if self.input.0 == self.output.0 {
             return value;
         }
-        let (multiplier, shift) = quantize_multiplier(f64::from(self.input.0 / self.output.0));
-        multiply_by_quantized_multiplier(value, multiplier, shift)
+        FixedPoint::new(f64::from(self.input.0 / self.output.0)).apply(value)
     }
 }
 
@@ -282,7 +279,7 @@ fn table(function: Unary, quantizations: &Quantizations) -> Option<Box<[u8; 256]
 /// Source of the formula: TensorFlow Lite's builtin `Rsqrt` of 8-bit tensors.
 #[derive(Clone, Copy, Debug)]
 struct InverseSquareRoot {
-    multiplier: (i32, i32),
+    multiplier: FixedPoint,
 }
 
 impl InverseSquareRoot {
@@ -291,7 +288,7 @@ impl InverseSquareRoot {
 
     fn new(input_scale: f32, output_scale: f32) -> Self {
         let factor = 1.0 / (input_scale.sqrt() * output_scale);
-        Self { multiplier: quantize_multiplier(f64::from(factor)) }
+        Self { multiplier: FixedPoint::new(f64::from(factor)) }
     }
 
     /// The result relative to the zero point; beyond every byte if the value is not positive.
@@ -299,10 +296,8 @@ impl InverseSquareRoot {
         if centred <= 0 {
             return 255;
         }
-        let (multiplier, shift) = inverse_square_root(centred);
-        let root = multiply_by_quantized_multiplier(1, multiplier, shift + Self::SHIFT);
-        let (multiplier, shift) = self.multiplier;
-        multiply_by_quantized_multiplier(root, multiplier, shift - Self::SHIFT)
+        let root = FixedPoint::inverse_square_root(centred).shifted(Self::SHIFT).apply(1);
+        self.multiplier.shifted(-Self::SHIFT).apply(root)
     }
 }
 
@@ -332,96 +327,15 @@ fn leaky_relu(quantizations: &Quantizations, alpha: f32) -> Box<[u8; 256]> {
             range.clamp((-(centred << 7) * multiplier + (1 << 14)) >> 15)
         });
     }
-    let (positive_multiplier, positive_shift) = quantize_multiplier(f64::from(positive));
-    let (magnitude, negative_shift) = quantize_multiplier(f64::from(negative.abs()));
-    let negative_multiplier = if alpha < 0.0 { -magnitude } else { magnitude };
+    let positive = FixedPoint::new(f64::from(positive));
+    let mut negative = FixedPoint::new(f64::from(negative.abs()));
+    if alpha < 0.0 {
+        negative.multiplier = -negative.multiplier;
+    }
     quantizations.each(|centred| {
-        let (multiplier, shift) = if centred >= 0 {
-            (positive_multiplier, positive_shift)
-        } else {
-            (negative_multiplier, negative_shift)
-        };
-        range.clamp(multiply_by_quantized_multiplier(centred, multiplier, shift))
+        let multiplier = if centred >= 0 { positive } else { negative };
+        range.clamp(multiplier.apply(centred))
     })
-}
-
-/// Hard swish in 16-bit fixed point.
-///
-/// Source of the formula: TensorFlow Lite's builtin `HardSwish`, as XNNPACK has none for bytes.
-#[derive(Clone, Copy, Debug)]
-struct HardSwish {
-    output: (i16, i32),
-    reluish: (i16, i32),
-}
-
-impl HardSwish {
-    /// Inputs are widened by this many bits.
-    const SHIFT: u32 = 7;
-
-    fn new(input_scale: f32, output_scale: f32) -> Option<Self> {
-        let fixed_point = |factor: f32| {
-            let (multiplier, exponent) = quantize_multiplier(f64::from(factor));
-            // To 16 bits, rounding half up and saturating.
-            let narrowed = (multiplier.saturating_add(1 << 15) >> 16).min(i32::from(i16::MAX));
-            (narrowed as i16, exponent)
-        };
-        let widened_scale = input_scale / (1 << Self::SHIFT) as f32;
-        let output = fixed_point(widened_scale / output_scale);
-        let reluish = fixed_point(widened_scale / (3.0 / 32768.0));
-        // The result is shifted to the right.
-        (output.1 <= 0).then_some(Self { output, reluish })
-    }
-
-    /// The result relative to the zero point.
-    fn apply(&self, centred: i32) -> i32 {
-        let widened = saturate(centred << Self::SHIFT);
-        let preshifted = rounding_high_product(widened, self.output.0);
-        let (multiplier, exponent) = self.reluish;
-        let mut reluish = widened;
-        if exponent > 0 {
-            reluish = saturating_shift_left(reluish, exponent - 1);
-        }
-        reluish = rounding_high_product(reluish, multiplier);
-        if exponent > 0 {
-            reluish = saturating_shift_left(reluish, 1);
-        }
-        if exponent < 0 {
-            reluish = rounding_shift_right(reluish, -exponent);
-        }
-        // From -1 to 1 to 0 to 1.
-        let gate = ((i32::from(reluish) + (1 << 15)) >> 1) as i16;
-        let product = i32::from(gate) * i32::from(preshifted);
-        let high = saturate(product / (1 << 15));
-        i32::from(rounding_shift_right(high, -self.output.1))
-    }
-}
-
-fn saturate(value: i32) -> i16 {
-    value.clamp(i16::MIN.into(), i16::MAX.into()) as i16
-}
-
-fn saturating_shift_left(value: i16, bits: i32) -> i16 {
-    let factor = 1i64.checked_shl(bits.cast_unsigned()).unwrap_or(i64::MAX);
-    let shifted = i64::from(value).saturating_mul(factor);
-    shifted.clamp(i16::MIN.into(), i16::MAX.into()) as i16
-}
-
-/// Twice the product's upper half, rounded half away from zero.
-fn rounding_high_product(a: i16, b: i16) -> i16 {
-    let product = i32::from(a) * i32::from(b);
-    let nudge = if product >= 0 { 1 << 14 } else { 1 - (1 << 14) };
-    saturate((product + nudge) / (1 << 15))
-}
-
-/// Rounded half away from zero.
-fn rounding_shift_right(value: i16, bits: i32) -> i16 {
-    if bits > 15 {
-        return 0;
-    }
-    let value = i32::from(value);
-    let mask = (1 << bits) - 1;
-    let threshold = (mask >> 1) + i32::from(value < 0);
-    ((value >> bits) + i32::from(value & mask > threshold)) as i16
 }
 
 /// A function of bytes, by table.
@@ -499,17 +413,6 @@ mod tests {
             assert!((precise_gelu(value) - expected).abs() < 5e-7, "{value}");
             let approximate = approximate_gelu(value, elementary::tanh);
             assert!((approximate - expected).abs() < 5e-4, "{value}");
-        }
-    }
-
-    #[test]
-    fn hard_swish_of_bytes_is_near_that_of_floats() {
-        let hard_swish = HardSwish::new(8.0 / 255.0, 5.0 / 255.0).unwrap();
-        for centred in -128..128 {
-            let value = centred as f32 * 8.0 / 255.0;
-            let expected = value * (value + 3.0).clamp(0.0, 6.0) / 6.0 * 255.0 / 5.0;
-            let found = hard_swish.apply(centred) as f32;
-            assert!((found - expected).abs() <= 1.0, "{centred}: {found}, {expected}");
         }
     }
 }

@@ -2,13 +2,14 @@
 //! of one element; comparisons, `ADD_N` and `PRELU`.
 
 use image_embedder_backend::{BackendError, DType};
+use image_embedder_fixed_point::FixedPoint;
 use tract_core::prelude::{Datum, OutletId};
 
 use crate::broadcast::Broadcast;
 use crate::graph_builder::{Operand, Operation};
 use crate::model_file::Kind;
 use crate::operation::Combine;
-use crate::steps::{Activation, FixedPoint, StepRange, Steps};
+use crate::steps::{Activation, StepRange, Steps};
 
 /// A function of two elements.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -254,25 +255,11 @@ fn bytes(
             let quotient = f64::from(a.scale) / (f64::from(b.scale) * f64::from(output.scale));
             let factor = FixedPoint::new(quotient);
             pair.wire(operation, "Div", move |a: f32, b: f32| {
-                Some(range.clamp(quotient_steps(a as i32, b as i32, factor)?))
+                Some(range.clamp(factor.divide(a as i32, b as i32)?))
             })
         }
         _ => Err(operation.unsupported_elements()),
     }
-}
-
-/// A quotient of steps in fixed point, if the divisor is not zero.
-///
-/// Source of the formula: TensorFlow Lite's builtin `Div` of unsigned bytes.
-fn quotient_steps(a: i32, b: i32, factor: FixedPoint) -> Option<i32> {
-    let (a, b) = if b < 0 { (-a, -b) } else { (a, b) };
-    let (inverse, inverse_shift) = FixedPoint::reciprocal(b)?;
-    // As large as it can be without overflow: leading bits that repeat the sign.
-    let headroom = (if a < 0 { !a } else { a }).leading_zeros().cast_signed() - 1;
-    let quotient = FixedPoint { multiplier: inverse, shift: headroom }.apply(a);
-    let shift = factor.shift - inverse_shift - headroom;
-    let factor = FixedPoint { shift, ..factor };
-    Some(if shift < -31 { factor.apply_beyond(quotient) } else { factor.apply(quotient) })
 }
 
 /// The larger or the smaller of bytes, whatever their quantisation.

@@ -1,6 +1,7 @@
 //! `QUANTIZE`, `DEQUANTIZE` and `CAST`: between floats and bytes, and between quantisations.
 
 use image_embedder_backend::{BackendError, DType};
+use image_embedder_fixed_point::FixedPoint;
 use tract_core::ops::cast::cast;
 use tract_core::prelude::{DatumType, OutletId};
 
@@ -8,7 +9,7 @@ use super::unary::by_table;
 use crate::graph_builder::{Operation, held_type};
 use crate::model_file::Kind;
 use crate::operation::Map;
-use crate::steps::{FixedPoint, Steps};
+use crate::steps::Steps;
 
 pub(super) fn translate_quantize(
     operation: &mut Operation<'_, '_>,

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use image_embedder_backend::{BackendError, DType};
+use image_embedder_fixed_point::FixedPoint;
 use image_embedder_schema::tflite::Padding;
 use tract_core::internal::tvec;
 use tract_core::ops::change_axes::AxisOp;
@@ -17,7 +18,7 @@ use super::window::{Span, Windows};
 use crate::graph_builder::{Operand, Operation};
 use crate::model_file::Kind;
 use crate::operation::{Combine, Map, QuantizeRows};
-use crate::steps::{Activation, FixedPoint, RangeRounding, StepRange};
+use crate::steps::{Activation, RangeRounding, StepRange};
 
 /// The options of a convolution.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,7 @@
 //! Products of matrices: `FULLY_CONNECTED` and `BATCH_MATMUL`.
 
 use image_embedder_backend::BackendError;
+use image_embedder_fixed_point::FixedPoint;
 use tract_core::internal::AxesMapping;
 use tract_core::ops::array::MultiBroadcastTo;
 use tract_core::ops::change_axes::AxisOp;
@@ -13,7 +14,7 @@ use crate::broadcast::Broadcast;
 use crate::failure::tract_error;
 use crate::graph_builder::Operation;
 use crate::operation::Map;
-use crate::steps::{Activation, FixedPoint, RangeRounding};
+use crate::steps::{Activation, RangeRounding};
 
 fn product(axes: &str) -> Result<EinSum, BackendError> {
     let axes: AxesMapping = axes.parse().map_err(|error| tract_error("naming axes", &error))?;

@@ -1,12 +1,13 @@
 //! `SOFTMAX`, `LOG_SOFTMAX` and `L2_NORMALIZATION` along the last dimension.
 
 use image_embedder_backend::BackendError;
+use image_embedder_fixed_point::FixedPoint;
 use tract_core::prelude::OutletId;
 
 use crate::graph_builder::{Operand, Operation};
 use crate::model_file::Kind;
 use crate::operation::Map;
-use crate::steps::{Activation, FixedPoint, Steps};
+use crate::steps::{Activation, Steps};
 
 /// What the rows along the last dimension hold.
 struct Rows<'a> {

@@ -2,6 +2,7 @@
 //! `ARG_MIN`.
 
 use image_embedder_backend::BackendError;
+use image_embedder_fixed_point::FixedPoint;
 use tract_core::internal::tvec;
 use tract_core::ops::cast::cast;
 use tract_core::ops::nn::{Reduce, Reducer};
@@ -10,7 +11,7 @@ use tract_core::prelude::{DatumType, OutletId};
 use crate::graph_builder::{Operation, held_type};
 use crate::model_file::Kind;
 use crate::operation::{Combine, Map};
-use crate::steps::{FixedPoint, Steps};
+use crate::steps::Steps;
 
 /// A function of all elements along some dimensions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,12 +1,13 @@
 //! Functions of one element, such as `LOGISTIC` and `HARD_SWISH`: of floats, and by table of bytes.
 
 use image_embedder_backend::{BackendError, DType};
+use image_embedder_fixed_point::{FixedPoint, HardSwish};
 use tract_core::prelude::{Datum, OutletId};
 
 use crate::graph_builder::Operation;
 use crate::model_file::Kind;
 use crate::operation::{Combine, Map};
-use crate::steps::{Activation, FixedPoint, Steps};
+use crate::steps::{Activation, Steps};
 
 /// A function of one element.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -275,83 +276,6 @@ fn leaky_relu(input: Steps, output: Steps, alpha: f32) -> Vec<f32> {
     input.all().map(result).collect()
 }
 
-/// Hard swish in 16-bit fixed point.
-///
-/// Source of the formula: TensorFlow Lite's builtin `HardSwish`, as XNNPACK has none for bytes.
-#[derive(Clone, Copy, Debug)]
-struct HardSwish {
-    output: (i16, i32),
-    reluish: (i16, i32),
-}
-
-impl HardSwish {
-    /// Inputs are widened by this many bits.
-    const SHIFT: u32 = 7;
-
-    fn new(input_scale: f32, output_scale: f32) -> Option<Self> {
-        let fixed_point = |factor: f32| {
-            let FixedPoint { multiplier, shift } = FixedPoint::new(f64::from(factor));
-            // To 16 bits, rounding half up and saturating.
-            let narrowed = (multiplier.saturating_add(1 << 15) >> 16).min(i32::from(i16::MAX));
-            (narrowed as i16, shift)
-        };
-        let widened_scale = input_scale / (1 << Self::SHIFT) as f32;
-        let output = fixed_point(widened_scale / output_scale);
-        let reluish = fixed_point(widened_scale / (3.0 / 32768.0));
-        // The result is shifted to the right.
-        (output.1 <= 0).then_some(Self { output, reluish })
-    }
-
-    fn apply(&self, steps: i32) -> i32 {
-        let widened = saturate(steps << Self::SHIFT);
-        let preshifted = rounding_high_product(widened, self.output.0);
-        let (multiplier, shift) = self.reluish;
-        let mut reluish = widened;
-        if shift > 0 {
-            reluish = saturating_shift_left(reluish, shift - 1);
-        }
-        reluish = rounding_high_product(reluish, multiplier);
-        if shift > 0 {
-            reluish = saturating_shift_left(reluish, 1);
-        }
-        if shift < 0 {
-            reluish = rounding_shift_right(reluish, -shift);
-        }
-        // From -1 to 1 to 0 to 1.
-        let gate = (i32::from(reluish) + (1 << 15)) >> 1;
-        let high = saturate(gate * i32::from(preshifted) / (1 << 15));
-        i32::from(rounding_shift_right(high, -self.output.1))
-    }
-}
-
-fn saturate(value: i32) -> i16 {
-    value.clamp(i16::MIN.into(), i16::MAX.into()) as i16
-}
-
-fn saturating_shift_left(value: i16, bits: i32) -> i16 {
-    let factor = 1i64.checked_shl(bits.cast_unsigned()).unwrap_or(i64::MAX);
-    let shifted = i64::from(value).saturating_mul(factor);
-    shifted.clamp(i16::MIN.into(), i16::MAX.into()) as i16
-}
-
-/// Twice the product's upper half, rounded half away from zero.
-fn rounding_high_product(a: i16, b: i16) -> i16 {
-    let product = i32::from(a) * i32::from(b);
-    let nudge = if product >= 0 { 1 << 14 } else { 1 - (1 << 14) };
-    saturate((product + nudge) / (1 << 15))
-}
-
-/// Rounded half away from zero.
-fn rounding_shift_right(value: i16, bits: i32) -> i16 {
-    if bits > 15 {
-        return 0;
-    }
-    let value = i32::from(value);
-    let mask = (1 << bits) - 1;
-    let threshold = (mask >> 1) + i32::from(value < 0);
-    ((value >> bits) + i32::from(value & mask > threshold)) as i16
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -368,17 +292,6 @@ mod tests {
         ] {
             assert!((gelu(value) - expected).abs() < 5e-7, "{value}: {}", gelu(value));
             assert!((approximate_gelu(value) - expected).abs() < 5e-4, "{value}");
-        }
-    }
-
-    #[test]
-    fn hard_swish_of_bytes_is_near_that_of_floats() {
-        let hard_swish = HardSwish::new(8.0 / 255.0, 5.0 / 255.0).unwrap();
-        for steps in -128..128 {
-            let value = steps as f32 * 8.0 / 255.0;
-            let expected = value * (value + 3.0).clamp(0.0, 6.0) / 6.0 * 255.0 / 5.0;
-            let found = hard_swish.apply(steps) as f32;
-            assert!((found - expected).abs() <= 1.0, "{steps}: {found}, {expected}");
         }
     }
 }
