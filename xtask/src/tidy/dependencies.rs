@@ -101,9 +101,9 @@ const RULES: [Rule; 17] = [
     },
     Rule {
         folder: "crates/backend-conformance",
-        inside: &["backend", "schema", "backend-tflite", "test-support"],
+        inside: &["backend", "schema", "backend-tflite", "backend-tract", "test-support"],
         outside: &["serde_json"],
-        inside_tests: &["backend-native", "backend-litert", "backend-tract"],
+        inside_tests: &["backend-native", "backend-litert"],
     },
     Rule { folder: "crates/test-support", inside: &["schema"], outside: &[], inside_tests: &[] },
     Rule {
