@@ -115,13 +115,18 @@ fn run_job(job: Job) -> Result<(), Failure> {
         }
         Job::Bench => bench::smoke(),
         Job::TractAlone => process::run(&mut facade_tests(Some("tract"))),
-        Job::Cross => cross::test("aarch64-unknown-linux-gnu"),
+        Job::Cross => {
+            cross::test_without_tract("aarch64-unknown-linux-gnu")?;
+            cross::compare("aarch64-unknown-linux-gnu")
+        }
         Job::CrossOthers => {
+            cross::test("aarch64-unknown-linux-gnu")?;
             cross::test("armv7-unknown-linux-gnueabihf")?;
-            cross::build("x86_64-unknown-linux-musl")?;
-            cross::build("aarch64-unknown-linux-musl")?;
-            cross::build("wasm32-wasip1")?;
-            cross::build("aarch64-linux-android")
+            cross::compare("armv7-unknown-linux-gnueabihf")?;
+            cross::compare_as_handed_out("x86_64-unknown-linux-musl")?;
+            cross::compare_as_handed_out("aarch64-unknown-linux-musl")?;
+            cross::compare_as_handed_out("wasm32-wasip1")?;
+            cross::check("aarch64-linux-android")
         }
     }
 }

@@ -9,26 +9,29 @@ mod debian;
 mod emulator;
 mod environment;
 mod musl;
+mod program;
 mod selection;
 mod target;
 mod toolchain;
 mod wasi;
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::process::Command;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 pub(crate) use self::baseline::run as baseline;
 use self::environment::{configuration, variables};
-use self::target::{Linker, Processor, Runner, TARGETS, Target};
+use self::selection::{Call, Request};
+use self::target::{CLibrary, Linker, Processor, Runner, TARGETS, Target};
 use self::toolchain::Toolchain;
 use crate::failure::{Context, Failure};
 use crate::{fetch, process, workspace};
 
 /// The options of `cross`.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct Cross {
     /// The target triple
     #[arg(value_parser = PossibleValuesParser::new(TARGETS.iter().map(|target| target.triple)))]
@@ -42,12 +45,18 @@ pub(crate) struct Cross {
     /// Build optimised
     #[arg(long)]
     release: bool,
+    /// Build with this profile of cargo's
+    #[arg(long, value_name = "NAME", conflicts_with = "release")]
+    profile: Option<String>,
     /// A processor to emulate, by QEMU's name; may be repeated
     #[arg(long, value_name = "NAME")]
     cpu: Vec<String>,
     /// A package to build or test; may be repeated
     #[arg(long, short, value_name = "NAME")]
     package: Vec<String>,
+    /// Leave out the tests of tract, which takes longer to compile than everything else together
+    #[arg(long, requires = "test", conflicts_with = "package")]
+    without_tract: bool,
     /// Let rustup install the standard library for the target
     #[arg(long)]
     rustup: bool,
@@ -64,8 +73,10 @@ impl Cross {
             test: false,
             run: false,
             release: false,
+            profile: None,
             cpu: Vec::new(),
             package: Vec::new(),
+            without_tract: false,
             rustup: false,
             arguments: Vec::new(),
         }
@@ -89,15 +100,30 @@ pub(crate) fn test(triple: &str) -> Result<(), Failure> {
     run(&Cross { test: true, ..Cross::of(triple) })
 }
 
-/// Builds the optimised program for `triple`.
-pub(crate) fn build(triple: &str) -> Result<(), Failure> {
-    run(&Cross { release: true, ..Cross::of(triple) })
+/// Runs every test on `triple` but those of tract.
+pub(crate) fn test_without_tract(triple: &str) -> Result<(), Failure> {
+    run(&Cross { test: true, without_tract: true, ..Cross::of(triple) })
+}
+
+/// Checks that the program compiles for `triple`.
+pub(crate) fn check(triple: &str) -> Result<(), Failure> {
+    run(&Cross::of(triple))
+}
+
+/// Builds the program for `triple` as it is tested in the emulator, and compares two photographs
+/// with it on every processor.
+pub(crate) fn compare(triple: &str) -> Result<(), Failure> {
+    program::check_on(triple, EMULATED_PROFILE)
+}
+
+/// Builds the program for `triple` as it is handed out, and compares two photographs with it.
+pub(crate) fn compare_as_handed_out(triple: &str) -> Result<(), Failure> {
+    program::check_on(triple, "dist")
 }
 
 /// Runs `cargo xtask cross`.
 pub(crate) fn run(cross: &Cross) -> Result<(), Failure> {
-    let target = Target::named(&cross.target)
-        .ok_or_else(|| Failure::new(format!("unknown target {}", cross.target)))?;
+    let target = target(cross)?;
     let is_about_running = !cross.cpu.is_empty() || !cross.arguments.is_empty();
     if is_about_running && !cross.needs_runner() {
         return Err(Failure::new("--cpu and arguments after -- need --test or --run"));
@@ -112,64 +138,125 @@ pub(crate) fn run(cross: &Cross) -> Result<(), Failure> {
     if !cross.test {
         processors.truncate(1);
     }
-
-    let folder = workspace::root().join(".cache/cross");
-    fs::create_dir_all(&folder).context(|| format!("cannot create {}", folder.display()))?;
-    let toolchain = {
-        let lock = folder.join("lock");
-        let file = File::create(&lock).context(|| format!("cannot create {}", lock.display()))?;
-        file.lock().context(|| format!("cannot lock {}", lock.display()))?;
-        let mut requirements = target.link_requirements.to_vec();
-        if cross.needs_runner() {
-            requirements.extend_from_slice(target.run_requirements);
-        }
-        apt::install(&apt::missing(&requirements, apt::is_there))?;
-        Toolchain::prepare(target, &folder, cross.rustup)?
-    };
-    let target_folder = target_folder(target);
-    toolchain.claim(&target_folder)?;
-
-    let wasi = match target.runner {
-        Runner::Node => Some(wasi::write_runner(&folder)?),
-        Runner::Directly | Runner::Qemu { .. } | Runner::None => None,
-    };
+    let prepared = Prepared::new(cross, target)?;
     let mut outcome = Ok(());
     for processor in processors {
-        let emulated = emulated(target, processor, &folder)?;
-        let emulated = emulated.as_ref().map(|(processor, files)| (*processor, files.as_path()));
+        let files = prepared.emulated(processor)?;
+        let emulated = processor.zip(files.as_deref());
         for call in calls(cross, target, processor)? {
-            let mut cargo = process::cargo(&cargo_arguments(cross, target, &call));
-            cargo.arg("--target-dir").arg(&target_folder);
-            for setting in configuration(target, &toolchain.tools, wasi.as_deref()) {
-                cargo.args(["--config", &setting]);
-            }
+            let mut cargo = prepared.cargo(&cargo_arguments(cross, target, &call));
             if !cross.arguments.is_empty() {
                 cargo.arg("--").args(&cross.arguments);
             }
             environment::isolate(&mut cargo);
-            cargo.envs(variables(target, &toolchain.tools, emulated));
+            cargo.envs(variables(target, &prepared.toolchain.tools, emulated));
             // Emulated tests take long enough that one run should tell everything.
             outcome = outcome.and(process::run(&mut cargo));
         }
     }
     outcome?;
-    if !cross.needs_runner() {
-        report_program(cross, target, &target_folder);
+    if !cross.needs_runner() && target.linker != Linker::None && cross.package.is_empty() {
+        let program = prepared.program(cross);
+        let metadata =
+            fs::metadata(&program).context(|| format!("cannot inspect {}", program.display()))?;
+        progress(&format!("built {} ({} bytes)", program.display(), metadata.len()));
     }
     Ok(())
+}
+
+/// The target that is asked for.
+fn target(cross: &Cross) -> Result<&'static Target, Failure> {
+    Target::named(&cross.target)
+        .ok_or_else(|| Failure::new(format!("unknown target {}", cross.target)))
+}
+
+/// Everything that a target needs, on this machine.
+#[derive(Debug)]
+struct Prepared {
+    target: &'static Target,
+    /// Where what is brought lies.
+    folder: PathBuf,
+    toolchain: Toolchain,
+    /// Where everything for the target is built.
+    target_folder: PathBuf,
+    /// The script with which Node.js runs programs, if it is to.
+    wasi: Option<PathBuf>,
+}
+
+impl Prepared {
+    /// Brings what is missing.
+    fn new(cross: &Cross, target: &'static Target) -> Result<Self, Failure> {
+        let folder = workspace::root().join(".cache/cross");
+        fs::create_dir_all(&folder).context(|| format!("cannot create {}", folder.display()))?;
+        let toolchain = {
+            let lock = folder.join("lock");
+            let file =
+                File::create(&lock).context(|| format!("cannot create {}", lock.display()))?;
+            file.lock().context(|| format!("cannot lock {}", lock.display()))?;
+            let mut requirements = target.link_requirements.to_vec();
+            if cross.needs_runner() {
+                requirements.extend_from_slice(target.run_requirements);
+            }
+            apt::install(&apt::missing(&requirements, apt::is_there))?;
+            Toolchain::prepare(target, &folder, cross.rustup)?
+        };
+        let target_folder = target_folder(target);
+        toolchain.claim(&target_folder)?;
+        let wasi = match target.runner {
+            Runner::Node => Some(wasi::write_runner(&folder)?),
+            Runner::Directly | Runner::Qemu { .. } | Runner::None => None,
+        };
+        Ok(Self { target, folder, toolchain, target_folder, wasi })
+    }
+
+    /// The files for programs on `processor`, if the target is emulated.
+    fn emulated(&self, processor: Option<&Processor>) -> Result<Option<PathBuf>, Failure> {
+        let (Runner::Qemu { libraries, .. }, Some(processor)) = (&self.target.runner, processor)
+        else {
+            return Ok(None);
+        };
+        progress(&format!("processor {}: {}", processor.name, processor.purpose));
+        let folder = self.folder.join("qemu").join(self.target.triple);
+        emulator::lay_out(&folder, *libraries, processor).map(Some)
+    }
+
+    /// A call of cargo with its configuration.
+    fn cargo(&self, arguments: &[&str]) -> Command {
+        let mut cargo = process::cargo(arguments);
+        cargo.arg("--target-dir").arg(&self.target_folder);
+        for setting in configuration(self.target, &self.toolchain.tools, self.wasi.as_deref()) {
+            cargo.args(["--config", &setting]);
+        }
+        cargo
+    }
+
+    /// Where the program that `cross` asks for is built.
+    fn program(&self, cross: &Cross) -> PathBuf {
+        let folder = match profile(cross, self.target) {
+            "dev" => "debug",
+            profile => profile,
+        };
+        let name =
+            if self.target.c_library == CLibrary::Wasi { "imgembed.wasm" } else { "imgembed" };
+        self.target_folder.join(self.target.triple).join(folder).join(name)
+    }
+}
+
+/// Cargo's profile for what `cross` asks for.
+fn profile<'a>(cross: &'a Cross, target: &Target) -> &'a str {
+    match &cross.profile {
+        Some(name) => name,
+        None if cross.release => "release",
+        None if cross.needs_runner() && matches!(target.runner, Runner::Qemu { .. }) => {
+            EMULATED_PROFILE
+        }
+        None => "dev",
+    }
 }
 
 /// Where everything for `target` is built.
 fn target_folder(target: &Target) -> PathBuf {
     workspace::target_folder().join("cross").join(target.triple)
-}
-
-/// What one call of cargo builds or tests.
-#[derive(Debug, PartialEq, Eq)]
-struct Call {
-    packages: Vec<String>,
-    /// The test files to run beside the unit tests; if empty, every test runs.
-    test_files: &'static [&'static str],
 }
 
 /// The calls of cargo for one processor; fetches the foreign libraries if tests need them.
@@ -178,38 +265,31 @@ fn calls(
     target: &Target,
     processor: Option<&Processor>,
 ) -> Result<Vec<Call>, Failure> {
-    let all = |packages| Call { packages, test_files: &[] };
     if !cross.test {
         let program = vec![selection::PROGRAM.to_owned()];
-        return Ok(vec![all(if cross.package.is_empty() || cross.run {
+        return Ok(vec![Call::of(if cross.package.is_empty() || cross.run {
             program
         } else {
             cross.package.clone()
         })]);
     }
     let libraries = fetch::libraries_for_target(target.triple)?;
-    let mut calls = Vec::new();
-    if cross.package.is_empty() {
+    let calls = if cross.package.is_empty() {
         let members = workspace::members(&workspace::root())?;
-        let by_default = cross.cpu.is_empty();
-        let selection =
-            selection::tested(&members, target, processor, by_default, !libraries.is_empty());
+        let request = Request {
+            by_default: cross.cpu.is_empty(),
+            has_libraries: !libraries.is_empty(),
+            with_tract: !cross.without_tract,
+        };
+        let selection = selection::tested(&members, target, processor, request);
         for (package, reason) in &selection.left_out {
             progress(&format!("LEFT OUT: {package}: {reason}"));
         }
-        calls.push(all(selection.packages));
-        calls.extend(
-            selection
-                .parts
-                .into_iter()
-                .map(|(package, test_files)| Call { packages: vec![package], test_files }),
-        );
+        selection.calls
     } else {
-        calls.push(all(cross.package.clone()));
-    }
-    let is_needed =
-        |call: &Call| call.test_files.is_empty() && selection::needs_libraries(&call.packages);
-    if calls.iter().any(is_needed) {
+        vec![Call::of(cross.package.clone())]
+    };
+    if calls.iter().any(Call::needs_libraries) {
         for library in &libraries {
             fetch::fetch_library(library)?;
         }
@@ -217,22 +297,8 @@ fn calls(
     Ok(calls)
 }
 
-/// The processor and the files for it, if the target is emulated.
-fn emulated<'a>(
-    target: &Target,
-    processor: Option<&'a Processor>,
-    folder: &Path,
-) -> Result<Option<(&'a Processor, PathBuf)>, Failure> {
-    let (Runner::Qemu { libraries, .. }, Some(processor)) = (&target.runner, processor) else {
-        return Ok(None);
-    };
-    progress(&format!("processor {}: {}", processor.name, processor.purpose));
-    let files = emulator::lay_out(&folder.join("qemu").join(target.triple), *libraries, processor)?;
-    Ok(Some((processor, files)))
-}
-
 /// What cargo is called with, before its configuration.
-fn cargo_arguments<'a>(cross: &Cross, target: &'a Target, call: &'a Call) -> Vec<&'a str> {
+fn cargo_arguments<'a>(cross: &'a Cross, target: &'a Target, call: &'a Call) -> Vec<&'a str> {
     let mut arguments = vec![
         if cross.test {
             "test"
@@ -249,14 +315,11 @@ fn cargo_arguments<'a>(cross: &Cross, target: &'a Target, call: &'a Call) -> Vec
     if cross.test {
         arguments.push("--no-fail-fast");
     }
-    if cross.release {
-        arguments.push("--release");
-    } else if cross.needs_runner() && matches!(target.runner, Runner::Qemu { .. }) {
-        arguments.extend(["--profile", EMULATED_PROFILE]);
-    }
+    arguments.extend(["--profile", profile(cross, target)]);
     for package in &call.packages {
         arguments.extend(["--package", package]);
     }
+    arguments.extend(call.features);
     if !call.test_files.is_empty() {
         arguments.push("--lib");
         for file in call.test_files {
@@ -268,18 +331,6 @@ fn cargo_arguments<'a>(cross: &Cross, target: &'a Target, call: &'a Call) -> Vec
         arguments.extend(["--no-default-features", "--features", features]);
     }
     arguments
-}
-
-/// Says where the program lies and how large it is.
-fn report_program(cross: &Cross, target: &Target, target_folder: &Path) {
-    let profile = if cross.release { "release" } else { "debug" };
-    let folder = target_folder.join(target.triple).join(profile);
-    for name in ["imgembed", "imgembed.wasm"] {
-        let program = folder.join(name);
-        if let Ok(metadata) = fs::metadata(&program) {
-            progress(&format!("built {} ({} bytes)", program.display(), metadata.len()));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -326,7 +377,8 @@ mod tests {
                 "--target",
                 "armv7-unknown-linux-gnueabihf",
                 "--no-fail-fast",
-                "--release",
+                "--profile",
+                "release",
                 "--package",
                 "a",
                 "--package",
@@ -337,9 +389,13 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        for arguments in
-            [&["riscv64gc-unknown-linux-gnu"][..], &[], &["wasm32-wasip1", "--test", "--run"]]
-        {
+        for arguments in [
+            &["riscv64gc-unknown-linux-gnu"][..],
+            &[],
+            &["wasm32-wasip1", "--test", "--run"],
+            &["wasm32-wasip1", "--release", "--profile", "dist"],
+            &["aarch64-unknown-linux-gnu", "--without-tract"],
+        ] {
             assert!(parse(arguments).is_err(), "{arguments:?}");
         }
         let failure = run(&parse(&["wasm32-wasip1", "--", "x"]).ok().unwrap()).unwrap_err();
@@ -354,19 +410,19 @@ mod tests {
             (
                 "aarch64-unknown-linux-gnu",
                 None,
-                "build --target aarch64-unknown-linux-gnu --package image-embedder-cli \
+                "build --target aarch64-unknown-linux-gnu --profile dev --package image-embedder-cli \
                  --no-default-features --features native,tflite",
             ),
             (
                 "aarch64-linux-android",
                 None,
-                "check --target aarch64-linux-android --package image-embedder-cli \
+                "check --target aarch64-linux-android --profile dev --package image-embedder-cli \
                  --no-default-features --features native,tflite",
             ),
             (
                 "x86_64-unknown-linux-musl",
                 Some("--run"),
-                "run --target x86_64-unknown-linux-musl --package image-embedder-cli \
+                "run --target x86_64-unknown-linux-musl --profile dev --package image-embedder-cli \
                  --no-default-features --features native",
             ),
         ] {
@@ -382,7 +438,7 @@ mod tests {
         let target = Target::named(&cross.target).unwrap();
         assert_eq!(
             cargo_arguments(&cross, target, &calls(&cross, target, None).unwrap()[0]).join(" "),
-            "build --target wasm32-wasip1 --package image-embedder-frame"
+            "build --target wasm32-wasip1 --profile dev --package image-embedder-frame"
         );
     }
 
@@ -392,11 +448,11 @@ mod tests {
         let target = Target::named(&cross.target).unwrap();
         let processor = target.processors(&[]).unwrap()[0];
         let calls = calls(&cross, target, processor).unwrap();
-        assert_eq!(calls.len(), 2);
         assert_eq!(
             cargo_arguments(&cross, target, &calls[1]).join(" "),
             "test --target armv7-unknown-linux-gnueabihf --no-fail-fast --profile emulated \
-             --package image-embedder-backend-conformance --lib --test native --test tract"
+             --package image-embedder-backend-conformance --features tract --lib --test native \
+             --test tract"
         );
     }
 

@@ -86,7 +86,8 @@ fn crops_of_one_photo_are_nearer_than_other_subjects() {
         let far = similarity(&[&left, &image(other)]);
         assert!(far < near - 0.3, "{other}: {far} and {near}");
     }
-    assert!(near > 0.8 && near < 1.0, "{near}");
+    // The digits are the same on every processor.
+    assert_eq!(near, 0.967_307);
     let same = similarity(&[&left, &left]);
     assert!((same - 1.0).abs() < 1e-6, "{same}");
 }

@@ -12,88 +12,143 @@ pub(super) fn program_features(target: &Target) -> &'static str {
     if target.is_static() { "native" } else { "native,tflite" }
 }
 
-/// Packages whose tests load foreign libraries, each with those test files that do not.
-const WITH_LIBRARIES: [(&str, &[&str]); 3] = [
-    ("image-embedder-backend-tflite", &[]),
-    ("image-embedder-backend-litert", &[]),
-    ("image-embedder-backend-conformance", &["native", "tract"]),
-];
+/// The package of the facade.
+const FACADE: &str = "image-embedder";
+
+/// The package with the tract backend.
+const TRACT: &str = "image-embedder-backend-tract";
+
+/// The package whose test files are the suite on one backend each.
+const SUITE: &str = "image-embedder-backend-conformance";
+
+/// Packages whose tests load foreign libraries where there are any.
+const WITH_LIBRARIES: [&str; 5] =
+    ["image-embedder-backend-tflite", "image-embedder-backend-litert", SUITE, FACADE, PROGRAM];
 
 /// Packages that choose their code by the processor that they find.
-const PROCESSOR_DEPENDENT: [&str; 3] = [
-    "image-embedder-backend-native",
-    "image-embedder-backend-conformance",
-    "image-embedder-preprocess",
-];
+const PROCESSOR_DEPENDENT: [&str; 3] =
+    ["image-embedder-backend-native", SUITE, "image-embedder-preprocess"];
+
+/// What one call of cargo builds or tests.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Call {
+    /// The packages.
+    pub(super) packages: Vec<String>,
+    /// Arguments that choose features; none for those that the packages have by default.
+    pub(super) features: &'static [&'static str],
+    /// The test files to run beside the unit tests; if empty, every test runs.
+    pub(super) test_files: &'static [&'static str],
+}
+
+impl Call {
+    /// All of the packages, with their default features.
+    pub(super) fn of(packages: Vec<String>) -> Self {
+        Self { packages, features: &[], test_files: &[] }
+    }
+
+    /// Whether it runs tests that load foreign libraries.
+    pub(super) fn needs_libraries(&self) -> bool {
+        self.test_files.is_empty()
+            && self.packages.iter().any(|package| WITH_LIBRARIES.contains(&package.as_str()))
+    }
+}
+
+/// What is asked for where no package is named.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    /// Of a processor that others stand beside, only what depends on it.
+    pub(super) by_default: bool,
+    /// Foreign libraries are to be had for the target.
+    pub(super) has_libraries: bool,
+    /// The tests of tract, and of others on tract.
+    pub(super) with_tract: bool,
+}
 
 /// What to test, and what is left out, each with the reason.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Selection {
-    /// The packages whose every test runs.
-    pub(super) packages: Vec<String>,
-    /// The packages of which the unit tests and some test files run.
-    pub(super) parts: Vec<(String, &'static [&'static str])>,
+    /// The calls of cargo.
+    pub(super) calls: Vec<Call>,
     /// The packages that are left out, or a part of them, and why.
     pub(super) left_out: Vec<(String, String)>,
 }
 
-/// Every crate that can run on the target and the processor; of all, if `by_default`, those that
-/// are tested there if no processor is asked for.
+/// Every crate that can run on the target and the processor, as far as it is asked for.
 pub(super) fn tested(
     members: &[Member],
     target: &Target,
     processor: Option<&Processor>,
-    by_default: bool,
-    has_libraries: bool,
+    request: Request,
 ) -> Selection {
-    let mut selection = Selection { packages: Vec::new(), parts: Vec::new(), left_out: Vec::new() };
-    let no_libraries = if !has_libraries {
-        Some("no TensorFlow Lite or LiteRT library is pinned for this target".to_owned())
-    } else {
+    let no_libraries = if request.has_libraries {
         processor.filter(|processor| !processor.runs_tflite).map(|processor| {
             format!(
                 "the TensorFlow Lite library ends the process on an emulated {}",
                 processor.name
             )
         })
+    } else {
+        Some("no TensorFlow Lite or LiteRT library is pinned for this target".to_owned())
     };
+    let mut packages = Vec::new();
+    // Features unite in one call, so what must not have those of the others has one of its own.
+    let mut own_calls = Vec::new();
+    let mut left_out = Vec::new();
     for member in members {
         let package = member.package();
+        let mut leave_out = |reason: &str| left_out.push((package.to_owned(), reason.to_owned()));
         if let Some(reason) = reason_to_leave_out(&member.folder, package, target) {
-            selection.left_out.push((package.to_owned(), reason.to_owned()));
-            continue;
-        }
-        if let Some(processor) = processor
-            && by_default
-            && processor.by_default == ByDefault::WhatDependsOnIt
-            && !PROCESSOR_DEPENDENT.contains(&package)
+            leave_out(reason);
+        } else if package == TRACT && !request.with_tract {
+            leave_out("not asked for");
+        } else if processor.is_some_and(|processor| {
+            request.by_default && processor.by_default == ByDefault::WhatDependsOnIt
+        }) && !PROCESSOR_DEPENDENT.contains(&package)
         {
-            let reason = "another processor tests it, and it does not choose its code by them";
-            selection.left_out.push((package.to_owned(), reason.to_owned()));
-            continue;
-        }
-        if let Some(reason) = &no_libraries
-            && has_libraries
-            && package == PROGRAM
+            leave_out("another processor tests it, and it does not choose its code by them");
+        } else if let Some(reason) = &no_libraries
+            && WITH_LIBRARIES.contains(&package)
         {
-            selection.left_out.push((package.to_owned(), reason.clone()));
-            continue;
-        }
-        let with_libraries = WITH_LIBRARIES.iter().find(|(name, _)| *name == package);
-        match (with_libraries, &no_libraries) {
-            (Some((_, others)), Some(reason)) => {
-                if others.is_empty() {
-                    selection.left_out.push((package.to_owned(), reason.clone()));
-                } else {
-                    let what = format!("{package}, all but the tests {}", others.join(" and "));
-                    selection.left_out.push((what, reason.clone()));
-                    selection.parts.push((package.to_owned(), others));
+            match package {
+                FACADE => {
+                    left_out.push((format!("{package} on foreign libraries"), reason.clone()));
+                    own_calls.push(Call {
+                        features: if request.with_tract { &["--features", "tract"] } else { &[] },
+                        ..Call::of(vec![package.to_owned()])
+                    });
                 }
+                SUITE => {
+                    left_out.push((format!("{package} on foreign libraries"), reason.clone()));
+                    own_calls.push(if request.with_tract {
+                        Call {
+                            packages: vec![package.to_owned()],
+                            features: &["--features", "tract"],
+                            test_files: &["native", "tract"],
+                        }
+                    } else {
+                        Call {
+                            packages: vec![package.to_owned()],
+                            features: &[],
+                            test_files: &["native"],
+                        }
+                    });
+                }
+                // Its tests say by the target what they need.
+                PROGRAM if !request.has_libraries => packages.push(package.to_owned()),
+                _ => leave_out(reason),
             }
-            _ => selection.packages.push(package.to_owned()),
+        } else {
+            packages.push(package.to_owned());
         }
     }
-    selection
+    let has_all = request.with_tract && no_libraries.is_none();
+    let all =
+        Call { features: if has_all { &["--all-features"] } else { &[] }, ..Call::of(packages) };
+    let calls = [all].into_iter().chain(own_calls).collect();
+    if !request.with_tract {
+        left_out.push(("other packages on tract".to_owned(), "not asked for".to_owned()));
+    }
+    Selection { calls, left_out }
 }
 
 fn reason_to_leave_out(folder: &str, package: &str, target: &Target) -> Option<&'static str> {
@@ -104,66 +159,92 @@ fn reason_to_leave_out(folder: &str, package: &str, target: &Target) -> Option<&
         .then_some("its tests expect the backends that load foreign libraries")
 }
 
-/// Whether any of `packages` loads foreign libraries in its tests; those of the program do where
-/// there are any.
-pub(super) fn needs_libraries(packages: &[String]) -> bool {
-    let has_tests = |package: &str| WITH_LIBRARIES.iter().any(|(name, _)| *name == package);
-    packages.iter().any(|package| package == PROGRAM || has_tests(package))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::workspace;
 
     /// What is selected by default, for each processor of the target.
-    fn selections(triple: &str, has_libraries: bool) -> Vec<Selection> {
+    fn selections(triple: &str, has_libraries: bool, with_tract: bool) -> Vec<Selection> {
         let members = workspace::members(&workspace::root()).unwrap();
         let target = Target::named(triple).unwrap();
+        let request = Request { by_default: true, has_libraries, with_tract };
         let processors = target.processors(&[]).unwrap();
         processors
             .into_iter()
-            .map(|processor| tested(&members, target, processor, true, has_libraries))
+            .map(|processor| tested(&members, target, processor, request))
             .collect()
     }
 
-    fn has(selection: &Selection, package: &str) -> bool {
-        selection.packages.iter().any(|known| known == package)
+    fn is_tested(selection: &Selection, package: &str) -> bool {
+        selection.calls.iter().flat_map(|call| &call.packages).any(|known| known == package)
     }
 
     #[test]
     fn every_member_is_tested_or_left_out_with_a_reason() {
         let members = workspace::members(&workspace::root()).unwrap();
+        let mut checked = 0;
         for (triple, has_libraries) in [
             ("aarch64-unknown-linux-gnu", true),
             ("armv7-unknown-linux-gnueabihf", false),
             ("x86_64-unknown-linux-musl", false),
         ] {
-            for selection in selections(triple, has_libraries) {
-                assert_eq!(selection.packages.len() + selection.left_out.len(), members.len());
-                assert!(has(&selection, "image-embedder-backend-native"));
-                assert!(!has(&selection, "xtask"));
+            for with_tract in [true, false] {
+                for selection in selections(triple, has_libraries, with_tract) {
+                    for member in &members {
+                        let package = member.package();
+                        let is_left_out =
+                            selection.left_out.iter().any(|(name, _)| name == package);
+                        assert_ne!(is_tested(&selection, package), is_left_out, "{package}");
+                        checked += 1;
+                    }
+                    assert!(is_tested(&selection, "image-embedder-backend-native"));
+                    assert!(!is_tested(&selection, "xtask"));
+                    assert_eq!(
+                        is_tested(&selection, TRACT),
+                        with_tract && !selection.left_out.iter().any(|(name, _)| name == TRACT)
+                    );
+                }
             }
         }
+        assert_eq!(checked, 2 * 4 * members.len());
     }
 
     #[test]
     fn one_processor_tests_all_and_another_what_depends_on_it() {
-        let [all, some] = selections("aarch64-unknown-linux-gnu", true).try_into().unwrap();
+        let [all, some] = selections("aarch64-unknown-linux-gnu", true, true).try_into().unwrap();
         let tools = all.left_out.iter().map(|(package, _)| package.as_str());
         assert_eq!(tools.collect::<Vec<_>>(), ["xtask", "image-embedder-benches"]);
-        assert!(needs_libraries(&all.packages));
-        assert!(has(&all, "image-embedder") && !has(&some, "image-embedder"));
-        assert!(!needs_libraries(&some.packages));
-        let native: &[&str] = &["native", "tract"];
-        assert_eq!(some.parts, [("image-embedder-backend-conformance".to_owned(), native)]);
+        assert_eq!(all.calls.len(), 1);
+        assert_eq!(all.calls[0].features, ["--all-features"]);
+        assert!(all.calls[0].needs_libraries());
+        assert!(is_tested(&all, FACADE) && !is_tested(&some, FACADE));
+        assert!(!some.calls.iter().any(Call::needs_libraries));
+        assert_eq!(
+            some.calls[0].packages,
+            ["image-embedder-backend-native", "image-embedder-preprocess"]
+        );
+        assert_eq!(some.calls[1].packages, [SUITE]);
+        assert_eq!(some.calls[1].test_files, ["native", "tract"]);
     }
 
     #[test]
-    fn the_suite_runs_where_there_is_no_library() {
-        let selections = selections("armv7-unknown-linux-gnueabihf", false);
+    fn the_suite_and_the_facade_run_where_there_is_no_library() {
+        let selections = selections("armv7-unknown-linux-gnueabihf", false, true);
         assert_eq!(selections.len(), 1);
-        assert_eq!(selections[0].parts.len(), 1);
-        assert!(has(&selections[0], "image-embedder"));
+        let calls = &selections[0].calls;
+        assert_eq!(calls.len(), 3);
+        assert_eq!(calls[1].packages, [SUITE]);
+        assert_eq!(calls[2].packages, [FACADE]);
+        assert!(calls[1..].iter().all(|call| call.features == ["--features", "tract"]));
+        assert!(is_tested(&selections[0], PROGRAM));
+    }
+
+    #[test]
+    fn without_tract_nothing_has_it_compiled() {
+        let [all, some] = selections("aarch64-unknown-linux-gnu", true, false).try_into().unwrap();
+        assert!(!is_tested(&all, TRACT) && is_tested(&all, SUITE) && is_tested(&all, FACADE));
+        assert!(all.calls.iter().chain(&some.calls).all(|call| call.features.is_empty()));
+        assert_eq!(some.calls[1].test_files, ["native"]);
     }
 }
