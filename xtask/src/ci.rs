@@ -40,14 +40,15 @@ enum Job {
     Bench,
     /// The program on emulated x86-64 processors without AVX and without AVX-512
     Baseline,
+    /// Every test but those of tract on emulated 64-bit ARM processors, and the program on each
+    Cross,
     /// The recorded golden files and what is written, against tflite-support and MediaPipe, which
     /// it installs
     Reference,
     /// The facade's tests with tract alone, which compiles tract a second time
     TractAlone,
-    /// Every test on an emulated 64-bit ARM processor
-    Cross,
-    /// Every test on an emulated 32-bit ARM processor, and the program for the remaining targets
+    /// The tests with tract too on emulated 64-bit and 32-bit ARM processors, and the program for
+    /// the remaining targets
     CrossOthers,
 }
 
@@ -55,7 +56,7 @@ impl Job {
     /// Whether the job runs if none is named: all but those that emulate an ARM processor, bring a
     /// gigabyte of Python packages, or compile for minutes what is compiled already.
     fn is_usual(self) -> bool {
-        !matches!(self, Self::Reference | Self::TractAlone | Self::Cross | Self::CrossOthers)
+        !matches!(self, Self::Cross | Self::Reference | Self::TractAlone | Self::CrossOthers)
     }
 }
 
@@ -225,7 +226,7 @@ mod tests {
         assert_eq!(names(None, true)[..usual.len()], usual);
         assert_eq!(
             names(None, true)[usual.len()..],
-            ["Reference", "TractAlone", "Cross", "CrossOthers"]
+            ["Cross", "Reference", "TractAlone", "CrossOthers"]
         );
         assert_eq!(names(Some(Job::Cross), false), ["Cross"]);
     }
