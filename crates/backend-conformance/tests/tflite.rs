@@ -22,7 +22,8 @@ fn tflite() -> TfliteBackend {
     backend
 }
 
-/// What TensorFlow Lite computes otherwise on aarch64, one step of an 8-bit result apart.
+/// What TensorFlow Lite computes otherwise on aarch64, a step of an 8-bit result apart, and after
+/// several layers two.
 const ON_AARCH64: &[Exception] = &[
     one_step("conv_2d_u8_*_ties", FIXED_POINT),
     one_step("depthwise_conv_2d_u8_*_weight_zero_high_input_zero_low", FIXED_POINT),
@@ -34,19 +35,27 @@ const ON_AARCH64: &[Exception] = &[
         "softmax_i8_*",
         "exponentials and their sums round otherwise in the last bit of a float",
     ),
-    one_step("network_*_squeeze_excitation_*", "contains averages and products as above"),
+    one_step("network_*_squeeze_excitation_*", CONTAINS),
+    one_step("converted_mobilevit_*int8", CONTAINS),
+    within("converted_vision_transformer_int8", 2, CONTAINS),
 ];
+
+const CONTAINS: &str = "contains averages and products as above";
 
 /// XNNPACK's ARM kernels requantise these with a fixed-point multiplier and round halves up, its
 /// x86-64 kernels in float32 and halves to even.
 const FIXED_POINT: &str = "requantised in fixed point";
 
 const fn one_step(pattern: &'static str, reason: &'static str) -> Exception {
-    Exception::new(pattern, Expectation::Within(Tolerance::new(1, 1e-5)), reason)
+    within(pattern, 1, reason)
 }
 
-/// The frozen cases that fall to the other step on aarch64.
-const OTHER_STEPS: usize = 15;
+const fn within(pattern: &'static str, steps: u32, reason: &'static str) -> Exception {
+    Exception::new(pattern, Expectation::Within(Tolerance::new(steps, 1e-5)), reason)
+}
+
+/// The frozen cases that fall to another step on aarch64.
+const OTHER_STEPS: usize = 18;
 
 #[test]
 fn live_results_are_the_frozen_ones() {
