@@ -103,16 +103,6 @@ pub(crate) fn store_u8x8_part(target: &mut [u8], vector: uint8x8_t) {
     target[..width].copy_from_slice(&whole[..width]);
 }
 
-/// Loads the first floats of a slice, at most four; the other lanes are zero.
-#[inline]
-#[target_feature(enable = "neon")]
-pub(crate) fn load_f32x4_part(source: &[f32]) -> float32x4_t {
-    let mut whole = [0.0; 4];
-    let width = source.len().min(4);
-    whole[..width].copy_from_slice(&source[..width]);
-    load_f32x4(&whole)
-}
-
 /// Stores as many of four floats as the slice takes.
 #[inline]
 #[target_feature(enable = "neon")]

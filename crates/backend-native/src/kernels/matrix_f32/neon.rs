@@ -19,7 +19,6 @@ const ROW_BLOCK: usize = 48;
 #[derive(Clone, Debug)]
 pub(super) struct Weights {
     panels: Vec<Panel>,
-    depth: usize,
     columns: usize,
 }
 
@@ -50,7 +49,7 @@ impl Weights {
             }
             panels.push(Panel { first_column: first * LANES, vectors, lines });
         }
-        Self { panels, depth, columns }
+        Self { panels, columns }
     }
 
     pub(super) fn multiply(
