@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 
 use crate::failure::Failure;
-use crate::{bench, cross, golden, process, sanitizer, test, tidy, workspace};
+use crate::{bench, cross, golden, process, sanitizer, test, tidy, vendored, workspace};
 
 /// The options of `ci`.
 #[derive(Args)]
@@ -47,6 +47,8 @@ enum Job {
     Reference,
     /// The facade's tests with tract alone, which compiles tract a second time
     TractAlone,
+    /// TensorFlow Lite 1.15 built from source, and the tests of the backend that it makes
+    Vendored,
     /// The tests with tract too on emulated 64-bit and 32-bit ARM processors, and the program for
     /// the remaining targets
     CrossOthers,
@@ -54,9 +56,12 @@ enum Job {
 
 impl Job {
     /// Whether the job runs if none is named: all but those that emulate an ARM processor, bring a
-    /// gigabyte of Python packages, or compile for minutes what is compiled already.
+    /// gigabyte of Python packages, or compile for minutes what is compiled already or seldom used.
     fn is_usual(self) -> bool {
-        !matches!(self, Self::Cross | Self::Reference | Self::TractAlone | Self::CrossOthers)
+        !matches!(
+            self,
+            Self::Cross | Self::Reference | Self::TractAlone | Self::Vendored | Self::CrossOthers
+        )
     }
 }
 
@@ -85,7 +90,10 @@ fn jobs(ci: &Ci) -> Vec<Job> {
 
 fn run_job(job: Job) -> Result<(), Failure> {
     match job {
-        Job::Fmt => process::run(&mut process::cargo(&["fmt", "--all", "--check"])),
+        Job::Fmt => {
+            process::run(&mut process::cargo(&["fmt", "--all", "--check"]))?;
+            vendored::check_format()
+        }
         Job::Tidy => tidy::run(),
         Job::Clippy => process::run(&mut process::cargo(&[
             "clippy",
@@ -116,6 +124,7 @@ fn run_job(job: Job) -> Result<(), Failure> {
         }
         Job::Bench => bench::smoke(),
         Job::TractAlone => process::run(&mut facade_tests(Some("tract"))),
+        Job::Vendored => vendored::run(),
         Job::Cross => {
             cross::test_without_tract("aarch64-unknown-linux-gnu")?;
             cross::compare("aarch64-unknown-linux-gnu")
@@ -226,7 +235,7 @@ mod tests {
         assert_eq!(names(None, true)[..usual.len()], usual);
         assert_eq!(
             names(None, true)[usual.len()..],
-            ["Cross", "Reference", "TractAlone", "CrossOthers"]
+            ["Cross", "Reference", "TractAlone", "Vendored", "CrossOthers"]
         );
         assert_eq!(names(Some(Job::Cross), false), ["Cross"]);
     }

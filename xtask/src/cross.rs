@@ -3,7 +3,7 @@
 //! Everything it needs beyond the installed Debian packages lies in `.cache/cross`, and what it
 //! builds in `target/cross`, so a normal build sees neither.
 
-mod apt;
+pub(crate) mod apt;
 mod baseline;
 mod debian;
 mod emulator;

@@ -22,6 +22,7 @@ mod sanitizer;
 mod support_table;
 mod test;
 mod tidy;
+mod vendored;
 mod workspace;
 
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! `tidy`: the rules of this workspace that no other tool checks.
 
+mod apart;
 mod dependencies;
 mod documents;
 mod fixtures;
@@ -27,9 +28,10 @@ pub(crate) fn run() -> Result<(), Failure> {
 
 /// Every violation in the workspace at `root`, each a line that starts with the place.
 fn violations(root: &Path) -> Result<Vec<String>, Failure> {
-    let members = workspace::members(root)?;
+    let members = workspace::packages(root)?;
     let manifest = workspace::read_toml(&root.join("Cargo.toml"))?;
     let mut violations = dependencies::check(&manifest, &members);
+    violations.extend(apart::check(&manifest, &members));
     violations.extend(fixtures::check(root)?);
     violations.extend(sources::check(root)?);
     violations.extend(documents::check(root, &manifest, &members)?);

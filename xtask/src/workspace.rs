@@ -24,7 +24,7 @@ pub(crate) fn target_folder() -> PathBuf {
         .map_or_else(|| root().join("target"), |folder| root().join(folder))
 }
 
-/// One package of the workspace.
+/// One package.
 #[derive(Debug)]
 pub(crate) struct Member {
     /// The folder relative to the root, with forward slashes: `crates/frame`, `xtask`.
@@ -42,6 +42,11 @@ impl Member {
             .and_then(toml::Value::as_str)
             .unwrap_or_default()
     }
+
+    /// Whether the package is a workspace of its own.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.manifest.contains_key("workspace")
+    }
 }
 
 /// Reads and parses the TOML file at `path`.
@@ -50,8 +55,16 @@ pub(crate) fn read_toml(path: &Path) -> Result<Table, Failure> {
     text.parse().context(|| format!("cannot parse {}", path.display()))
 }
 
-/// Every package: the folders of `crates/` in name order, then `xtask` and `benches`.
+/// Every package of the workspace: the folders of `crates/` in name order, then `xtask` and
+/// `benches`.
 pub(crate) fn members(root: &Path) -> Result<Vec<Member>, Failure> {
+    let mut packages = packages(root)?;
+    packages.retain(|package| !package.is_apart());
+    Ok(packages)
+}
+
+/// Every package in the same order, those that are a workspace of their own included.
+pub(crate) fn packages(root: &Path) -> Result<Vec<Member>, Failure> {
     let crates = root.join("crates");
     let mut folders = Vec::new();
     for entry in fs::read_dir(&crates).context(|| format!("cannot list {}", crates.display()))? {

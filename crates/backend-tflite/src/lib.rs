@@ -13,11 +13,11 @@
 //! size (2.17.1 does; without one the builtin kernels run). [`TfliteOptions::library_path`] tells where it is
 //! looked for.
 //!
-//! Building TensorFlow Lite along with the program is the alternative. The `tflite` crate
-//! (0.9.8) does so; it is not the base of this crate because it compiles TensorFlow 1.15 with
-//! libclang, takes about three minutes to build, and has no XNNPACK: it is 10 to 150 times
-//! slower, for instance 108 ms against 9.9 ms for one inference of MobileNetV1 1.0 with 8-bit
-//! weights on one x86-64 thread.
+//! Building TensorFlow Lite along with the program is the alternative, which
+//! `image-embedder-backend-tflite-vendored` takes through the crate `tflite` (0.9.8). That compiles
+//! TensorFlow 1.15 with libclang in some minutes and has no XNNPACK: it is 10 to 150 times slower,
+//! for instance 108 ms against 9.9 ms for one inference of MobileNetV1 1.0 with 8-bit weights on
+//! one x86-64 thread.
 //!
 //! A loaded library stays loaded until the process ends.
 //!

@@ -30,6 +30,12 @@ impl<'a, T: 'a> List<'a, T> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// The elements as they lie in the buffer, borrowed from it: bytes, little-endian numbers, or
+    /// offsets.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.vector.as_ref().map_or(&[], Vector::bytes)
+    }
 }
 
 impl<'a, T: Follow<'a> + 'a> List<'a, T> {
@@ -48,13 +54,6 @@ impl<'a, T: Follow<'a> + 'a> List<'a, T> {
     pub fn iter(&self) -> impl Iterator<Item = T::Inner> + use<'a, T> {
         let elements: Option<VectorIter<'a, T>> = self.vector.as_ref().map(Vector::iter);
         elements.into_iter().flatten()
-    }
-}
-
-impl<'a> List<'a, u8> {
-    /// The bytes, borrowed from the buffer.
-    pub fn bytes(&self) -> &'a [u8] {
-        self.vector.as_ref().map_or(&[], Vector::bytes)
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn missing<'a>(
 }
 
 /// Whether `evidence`, an absolute path or the name of a program on the path, is on this machine.
-pub(super) fn is_there(evidence: &str) -> bool {
+pub(crate) fn is_there(evidence: &str) -> bool {
     if Path::new(evidence).is_absolute() {
         return Path::new(evidence).exists();
     }
@@ -36,7 +36,7 @@ pub(super) fn is_there(evidence: &str) -> bool {
 }
 
 /// Whether dpkg says that `package` is installed.
-pub(super) fn is_installed(package: &str) -> bool {
+pub(crate) fn is_installed(package: &str) -> bool {
     Command::new("dpkg-query")
         .args(["--show", "--showformat=${db:Status-Abbrev}", package])
         .stdin(Stdio::null())
@@ -46,7 +46,7 @@ pub(super) fn is_installed(package: &str) -> bool {
 }
 
 /// Installs `packages` if this is Debian and root runs this; otherwise says what to install.
-pub(super) fn install(packages: &[String]) -> Result<(), Failure> {
+pub(crate) fn install(packages: &[String]) -> Result<(), Failure> {
     if packages.is_empty() {
         return Ok(());
     }
