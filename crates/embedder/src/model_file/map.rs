@@ -18,6 +18,7 @@ use crate::{Error, ErrorKind, TfLiteSupportStatus};
 /// use image_embedder::{ImageEmbedder, ImageEmbedderOptions, model_file};
 ///
 /// let path = "models/efficientnet_lite0_feature_vector_uint8.tflite";
+/// # let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
 /// // SAFETY: nothing writes to the folder of models.
 /// let model = unsafe { model_file::map(path)? };
 /// let embedder = ImageEmbedder::from_bytes(model, ImageEmbedderOptions::default())?;
