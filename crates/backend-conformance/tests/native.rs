@@ -70,7 +70,7 @@ fn levels_and_threads_give_the_same_bytes() {
     for case in &cases {
         let expected = bytes(&scalar, case);
         for &level in &SimdLevel::available() {
-            for threads in [1, 2, 4] {
+            for threads in [2, 4] {
                 let native = NativeBackend::with_simd_level(level).share_everything();
                 let found = bytes(&OnThreads(threads, native), case);
                 assert!(found == expected, "{}: {level}, {threads} threads", case.name);
@@ -82,5 +82,5 @@ fn levels_and_threads_give_the_same_bytes() {
         let shared = OnThreads(3, fast.clone().share_everything());
         assert!(bytes(&shared, case) == bytes(&fast, case), "{}: fast", case.name);
     }
-    assert_eq!(compared, cases.len() * SimdLevel::available().len() * 3);
+    assert_eq!(compared, cases.len() * SimdLevel::available().len() * 2);
 }

@@ -38,7 +38,7 @@ impl NativeModel {
 }
 
 impl NativeModel {
-    /// The threads of a run that is alone.
+    /// The threads of a run that is alone; one until there is a session that more are worth it for.
     pub(crate) fn threads(&self) -> usize {
         self.pool.threads()
     }

@@ -57,6 +57,11 @@ impl Division {
         let units = len.div_ceil(grain);
         Self { grain, units, least: units.div_ceil(parts.max(1)).max(1) }
     }
+
+    /// The most parts that there can be.
+    pub(crate) fn units(self) -> usize {
+        self.units.max(1)
+    }
 }
 
 /// An output in parts that threads take: each first from its own share, front to back, so that it
@@ -160,5 +165,8 @@ mod tests {
         assert_eq!((cost.parts(), cost.threads()), (1, 1));
         let cost = Cost(100_000);
         assert_eq!((cost.parts(), cost.threads()), (50, 25));
+        assert_eq!(Division::new(10, 16, usize::MAX).units(), 1);
+        assert_eq!(Division::new(0, 16, usize::MAX).units(), 1);
+        assert_eq!(Division::new(33, 16, usize::MAX).units(), 3);
     }
 }

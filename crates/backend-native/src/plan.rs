@@ -359,7 +359,7 @@ impl<'a> Layout<'a> {
                     .collect(),
                 output_shape: tensors[draft.output].shape.clone(),
                 tensor: tensors[draft.output].name.clone(),
-                threads: division.map_or(1, |_| cost.threads()),
+                threads: division.map_or(1, |division| cost.threads().min(division.units())),
                 division,
                 kernel: draft.kernel,
             });

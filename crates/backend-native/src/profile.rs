@@ -80,8 +80,8 @@ impl Profile {
         runs: usize,
     ) -> Result<Self, BackendError> {
         let runs = runs.max(1);
-        let threads = model.threads();
         let mut session = model.native_session();
+        let threads = model.threads();
         session.fill_with_noise();
         // Once for caches, page tables and threads.
         session.run_steps(|_| {})?;

@@ -34,6 +34,9 @@ impl NativeSession {
     pub(crate) fn new(graph: Arc<Graph>, plan: Arc<Plan>, target: Target, pool: Arc<Pool>) -> Self {
         // No fewer than there are sessions.
         pool.make_room(Arc::strong_count(&pool));
+        if plan.steps.iter().any(|step| step.threads > 1) {
+            pool.start();
+        }
         let scratch = (0..pool.threads()).map(|_| Mutex::new(Scratch::new(plan.scratch)));
         Self {
             graph,

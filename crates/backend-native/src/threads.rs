@@ -7,7 +7,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,9 @@ const PATIENCE: Duration = Duration::from_micros(60);
 #[derive(Debug)]
 pub(crate) struct Pool {
     shared: Arc<Shared>,
-    helpers: Vec<JoinHandle<()>>,
+    /// How many there shall be with the one that calls.
+    threads: usize,
+    helpers: OnceLock<Vec<JoinHandle<()>>>,
 }
 
 /// What callers and helpers share.
@@ -217,24 +219,28 @@ impl Drop for Withdrawal<'_> {
 }
 
 impl Pool {
-    /// A pool that makes `threads` of the thread that calls: one fewer are started, or fewer still
-    /// where the system has no more.
+    /// A pool that will make `threads` of the thread that calls.
     pub(crate) fn new(threads: usize) -> Self {
         let threads = threads.clamp(1, MAX_THREADS);
-        let shared = Arc::new(Shared::default());
-        let helpers = (1..threads)
-            .map_while(|_| {
-                let shared = shared.clone();
-                let builder = thread::Builder::new().name("image-embedder".to_owned());
-                builder.spawn(move || shared.serve()).ok()
-            })
-            .collect();
-        Self { shared, helpers }
+        Self { shared: Arc::default(), threads, helpers: OnceLock::new() }
     }
 
-    /// Threads of a run that is alone.
+    /// Starts the threads, one fewer than asked for, or fewer still where the system has no more;
+    /// only the first call does anything.
+    pub(crate) fn start(&self) {
+        self.helpers.get_or_init(|| {
+            let start = |_| {
+                let shared = self.shared.clone();
+                let builder = thread::Builder::new().name("image-embedder".to_owned());
+                builder.spawn(move || shared.serve()).ok()
+            };
+            (1..self.threads).map_while(start).collect()
+        });
+    }
+
+    /// Threads of a run that is alone: the caller's, until the others are started.
     pub(crate) fn threads(&self) -> usize {
-        self.helpers.len() + 1
+        1 + self.helpers.get().map_or(0, Vec::len)
     }
 
     /// Makes room for the tasks of as many sessions, so that runs allocate nothing.
@@ -254,7 +260,7 @@ impl Drop for Pool {
         self.shared.lock().is_closed = true;
         self.shared.posts.fetch_add(1, Ordering::Release);
         self.shared.posted.notify_all();
-        for helper in self.helpers.drain(..) {
+        for helper in self.helpers.take().unwrap_or_default() {
             // A helper catches what its tasks panic with.
             let _ = helper.join();
         }
@@ -306,9 +312,18 @@ impl Run<'_> {
 mod tests {
     use super::*;
 
+    fn started(threads: usize) -> Pool {
+        let pool = Pool::new(threads);
+        assert_eq!(pool.threads(), 1, "no thread starts before there is work for it");
+        pool.start();
+        pool.start();
+        assert_eq!(pool.threads(), threads);
+        pool
+    }
+
     #[test]
     fn every_thread_has_its_number_and_all_work_is_done() {
-        let pool = Pool::new(4);
+        let pool = started(4);
         let run = pool.begin();
         for count in 0..500 {
             let (next, sum) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -332,7 +347,7 @@ mod tests {
 
     #[test]
     fn helpers_take_part() {
-        let pool = Pool::new(2);
+        let pool = started(2);
         let run = pool.begin();
         let is_helped = AtomicUsize::new(0);
         // Ends only if another thread comes.
@@ -349,7 +364,7 @@ mod tests {
 
     #[test]
     fn runs_share_the_threads() {
-        let pool = Pool::new(4);
+        let pool = started(4);
         let first = pool.begin();
         assert_eq!(first.threads(), 4);
         let second = pool.begin();
@@ -363,7 +378,7 @@ mod tests {
 
     #[test]
     fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
-        let pool = Pool::new(2);
+        let pool = started(2);
         let run = pool.begin();
         for breaks in [0, 1] {
             let arrived = AtomicUsize::new(0);
@@ -389,7 +404,7 @@ mod tests {
 
     #[test]
     fn many_callers_share_one_pool() {
-        let pool = Pool::new(3);
+        let pool = started(3);
         let total = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..4 {
