@@ -8,6 +8,7 @@ mod comparison;
 mod concatenation;
 mod convolution;
 mod depthwise_convolution;
+mod dynamic_range;
 mod elements;
 mod gather;
 mod layout;
@@ -102,6 +103,8 @@ pub(crate) enum Work {
     Alias(usize),
     /// It is computed from those tensors.
     Step { kernel: Arc<dyn Kernel>, operands: Vec<usize> },
+    /// It is computed from `len` bytes, which another kernel computes from that tensor first.
+    ThroughBytes { first: Arc<dyn Kernel>, len: usize, then: Arc<dyn Kernel>, operand: usize },
 }
 
 impl Lowered {

@@ -142,6 +142,7 @@ impl Plan {
                     Work::Constant(_) => &[],
                     Work::Alias(source) => std::slice::from_ref(source),
                     Work::Step { operands, .. } => operands,
+                    Work::ThroughBytes { operand, .. } => std::slice::from_ref(operand),
                 };
                 if let Some(&early) = reads.iter().find(|&&tensor| !known[tensor]) {
                     return Err(invalid(format!(
@@ -161,12 +162,32 @@ impl Plan {
                         let operator = node.name.clone();
                         drafts.push(Draft { kernel, operands, output, operator });
                     }
+                    Work::ThroughBytes { first, len, then, operand } => {
+                        let between = tensors.len();
+                        tensors.push(bytes_between(&tensors[operand].name, len)?);
+                        home.push(between);
+                        known.push(true);
+                        let draft = |kernel, operand, output| {
+                            let operator = node.name.clone();
+                            Draft { kernel, operands: vec![operand], output, operator }
+                        };
+                        drafts.push(draft(first, operand, between));
+                        drafts.push(draft(then, between, output));
+                    }
                 }
             }
         }
         let drafts = chain(drafts, graph, &home);
         Layout::new(graph, &tensors, &home, &drafts)?.finish(graph, &tensors, drafts, target)
     }
+}
+
+/// The tensor between the two steps of an operator that computes through bytes.
+fn bytes_between(source: &str, len: usize) -> Result<Tensor, BackendError> {
+    let (name, shape) = (format!("{source}, quantised"), vec![len]);
+    checked_element_count(&name, &shape)?;
+    let element = Element::UInt8;
+    Ok(Tensor { name, element, shape, dynamic: Vec::new(), quantization: None, data: None })
 }
 
 /// Joins steps that compute rows of images from rows of images, where nothing else reads what is

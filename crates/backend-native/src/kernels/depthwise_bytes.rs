@@ -319,6 +319,11 @@ impl DepthwiseToFloats {
         range: (f32, f32),
     ) -> Self {
         let geometry = DepthwiseGeometry { batch: 1, ..geometry };
+        #[cfg(target_arch = "x86_64")]
+        let isa = match isa {
+            Isa::Avx512Vnni(token) => Isa::Avx2(token.avx2()),
+            isa => isa,
+        };
         let packed = match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2(token) if geometry.multiplier == 1 => {
@@ -357,27 +362,43 @@ impl DepthwiseToFloats {
         self.geometry.output_channels()
     }
 
-    /// Convolves one image of the given scale and zero point.
+    /// Computes the part of the results of an image of the given scale and zero point from element
+    /// `first` on, in whole rows, with [`scratch_bytes`](Self::scratch_bytes) and
+    /// [`scratch_int32`](Self::scratch_int32) of working memory.
+    pub(crate) fn run(
+        &self,
+        image: &[u8],
+        input: (f32, u8),
+        first: usize,
+        output: &mut [f32],
+        (bytes, int32): (&mut [u8], &mut [i32]),
+    ) {
+        self.geometry.for_each_band(image, first, output, |geometry, image, output| {
+            self.run_band(geometry, image, input, output, (bytes, int32));
+        });
+    }
+
+    /// Computes the rows of a band.
     #[cfg_attr(
         not(target_arch = "x86_64"),
         allow(unused_variables, reason = "only vector kernels lay rows out")
     )]
-    pub(crate) fn run(
+    fn run_band(
         &self,
+        geometry: &DepthwiseGeometry,
         image: &[u8],
-        (scale, zero_point): (f32, u8),
+        input: (f32, u8),
         output: &mut [f32],
-        scratch_bytes: &mut [u8],
-        scratch_int32: &mut [i32],
+        (bytes, int32): (&mut [u8], &mut [i32]),
     ) {
         match &self.packed {
             PackedToFloats::Scalar(weights) => {
-                self.run_scalar(weights, image, (scale, zero_point), output, scratch_int32);
+                self.run_scalar(weights, geometry, image, input, output, int32);
             }
             #[cfg(target_arch = "x86_64")]
             PackedToFloats::Avx2(token, weights) => {
-                let (input, end) = ((scale, zero_point), (&self.end, output));
-                weights.run_to_floats(*token, &self.geometry, input, image, end, scratch_bytes);
+                let end = (&self.end, output);
+                weights.run_to_floats(*token, geometry, input, image, end, bytes);
             }
         }
     }
@@ -385,18 +406,19 @@ impl DepthwiseToFloats {
     fn run_scalar(
         &self,
         weights: &[i16],
+        geometry: &DepthwiseGeometry,
         image: &[u8],
         (scale, zero_point): (f32, u8),
         output: &mut [f32],
         sums: &mut [i32],
     ) {
-        let channels = self.geometry.output_channels();
+        let channels = geometry.output_channels();
         let sums = &mut sums[..channels];
         let centre = |value: u8| i16::from(value) - i16::from(zero_point);
-        self.geometry.for_each_pixel(image, weights, |tap| match tap {
+        geometry.for_each_pixel(image, weights, |tap| match tap {
             Tap::Start => sums.fill(0),
             Tap::Add { values, weights } => {
-                scalar::add_products(sums, values, centre, weights, self.geometry.multiplier);
+                scalar::add_products(sums, values, centre, weights, geometry.multiplier);
             }
             Tap::Finish { pixel } => {
                 let results = &mut output[pixel * channels..][..channels];
@@ -493,13 +515,8 @@ mod tests {
                                 let mut int32 = vec![9; kernel.scratch_int32()];
                                 let image = &input[..geometry.image_elements()];
                                 let quantization = (0.3, 99);
-                                kernel.run(
-                                    image,
-                                    quantization,
-                                    &mut floats,
-                                    &mut bytes,
-                                    &mut int32,
-                                );
+                                let scratch = (&mut bytes[..], &mut int32[..]);
+                                kernel.run(image, quantization, 0, &mut floats, scratch);
                                 (output, floats)
                             };
                             assert!(

@@ -5,16 +5,15 @@ use std::ops::Range;
 use image_embedder_backend::BackendError;
 
 use crate::graph::{Data, Element};
-use crate::kernels::dynamic_range::QuantizeAsXnnpack;
 use crate::kernels::matrix_bytes::{ByteMatrix, ToBytes, ToFloats};
 use crate::kernels::matrix_f32::{FloatMatrix, Windows};
 use crate::kernels::panels::Rows;
 use crate::kernels::requantize::OutputRange;
 use crate::operator::{Activation, Convolution};
 use crate::ops::chain::ByRows;
+use crate::ops::dynamic_range::{Formula, QuantizedImages};
 use crate::ops::window::{Axis, bands};
 use crate::ops::{Kernel, Lowered, Operands, both_bytes};
-use crate::simd::Isa;
 use crate::slots::{Inputs, Output, Scratch, ScratchSizes};
 
 /// Batch, rows and columns of a convolution with its channels.
@@ -153,14 +152,15 @@ pub(crate) fn lower(
             let weights = ByteWeights::new(operands, output_channels, 0)?;
             let matrix = weights.matrix(operands, geometry.depth())?;
             let bias = float_bias(operands, output_channels)?;
+            let elements = rows.input * columns.input * input_channels;
+            let images = QuantizedImages { count: batch, elements };
             let kernel = DynamicRangeConvolution {
-                isa: operands.isa,
+                images,
                 end: matrix.to_floats(&weights.scales, &bias, options.activation.range()),
                 weights: matrix,
                 windows: ByteWindows { geometry: Geometry { batch: 1, ..geometry } },
-                batch,
             };
-            Ok(Lowered::step(shape, kernel, vec![image]))
+            Ok(images.lower(shape, (operands.isa, Formula::Xnnpack), kernel, image))
         }
         _ if both_bytes(input, output) && filter.element.is_byte() => {
             let weights = ByteWeights::new(operands, output_channels, 0)?;
@@ -792,34 +792,29 @@ impl Kernel for QuantizedConvolution {
     }
 }
 
-/// A convolution of floats with weights of bytes: each image is quantised by its own range.
+/// A convolution of floats with weights of bytes, on images that are quantised at run time.
 ///
 /// Source of the formula: XNNPACK, convolution of dynamically quantised inputs (`qd8`).
 #[derive(Debug)]
 struct DynamicRangeConvolution {
-    isa: Isa,
+    images: QuantizedImages,
     weights: ByteMatrix,
     end: ToFloats,
     /// Of one image.
     windows: ByteWindows,
-    batch: usize,
-}
-
-impl DynamicRangeConvolution {
-    fn image_elements(&self) -> usize {
-        let Geometry { rows, columns, input_channels, .. } = self.windows.geometry;
-        rows.input * columns.input * input_channels
-    }
 }
 
 impl Kernel for DynamicRangeConvolution {
     fn scratch(&self) -> ScratchSizes {
-        let bytes = self.image_elements() + self.windows.scratch(&self.weights);
-        ScratchSizes { bytes, ..ScratchSizes::default() }
+        ScratchSizes { bytes: self.windows.scratch(&self.weights), ..ScratchSizes::default() }
+    }
+
+    fn grain(&self) -> Option<usize> {
+        Some(self.windows.grain())
     }
 
     fn multiply_adds(&self) -> u64 {
-        let batch = u64::try_from(self.batch).unwrap_or(u64::MAX);
+        let batch = u64::try_from(self.images.count).unwrap_or(u64::MAX);
         self.windows.geometry.multiply_adds().saturating_mul(batch)
     }
 
@@ -829,22 +824,29 @@ impl Kernel for DynamicRangeConvolution {
         output: Output<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (input, output) = (inputs.float32(0)?, output.float32()?);
+        let first = output.first();
+        let (input, output) = (inputs.bytes(0)?, output.float32()?);
         let Geometry { output_channels: channels, .. } = self.windows.geometry;
-        let (bytes, windows) = scratch.bytes.split_at_mut(self.image_elements());
-        let images = input.chunks_exact(self.image_elements());
-        let results = output.chunks_exact_mut(self.windows.geometry.pixels() * channels);
-        for (image, output) in images.zip(results) {
-            let (scale, zero_point) =
-                self.isa.vectorize(QuantizeAsXnnpack { values: image, bytes });
-            // A zero point of bytes is a byte.
-            let (part, input) = ((0, output.len()), (scale, zero_point));
-            let zero_point = zero_point as u8;
-            self.windows.for_each_part(bytes, zero_point, part, windows, |rows, first, scratch| {
-                let output = &mut output[first * channels..][..rows.count * channels];
-                self.weights.multiply_to_floats(rows, input, &self.end, output, scratch);
-            });
-        }
-        Ok(())
+        let results = self.windows.geometry.pixels() * channels;
+        self.images.for_each_part(
+            input,
+            results,
+            first,
+            output,
+            |image, (scale, zero_point), first, output| {
+                let (part, input) = ((first, output.len()), (scale, i32::from(zero_point)));
+                let scratch = &mut scratch.bytes;
+                self.windows.for_each_part(
+                    image,
+                    zero_point,
+                    part,
+                    scratch,
+                    |rows, first, scratch| {
+                        let output = &mut output[first * channels..][..rows.count * channels];
+                        self.weights.multiply_to_floats(rows, input, &self.end, output, scratch);
+                    },
+                );
+            },
+        )
     }
 }

@@ -9,14 +9,13 @@ use crate::kernels::depthwise_bytes::{
     DepthwiseBytes, DepthwiseConstants, DepthwiseGeometry, DepthwiseToFloats,
 };
 use crate::kernels::depthwise_f32::DepthwiseFloats;
-use crate::kernels::dynamic_range::QuantizeAsTflite;
 use crate::operator::Convolution;
 use crate::ops::chain::ByRows;
 use crate::ops::convolution::{
     ByteWeights, Requantization, float_bias, float_constant, window_axes,
 };
+use crate::ops::dynamic_range::{Formula, QuantizedImages};
 use crate::ops::{Kernel, Lowered, Operands, both_bytes};
-use crate::simd::Isa;
 use crate::slots::{Inputs, Output, Scratch, ScratchSizes};
 
 pub(crate) fn lower(
@@ -66,8 +65,9 @@ pub(crate) fn lower(
             let range = options.activation.range();
             let convolution =
                 DepthwiseToFloats::new(operands.isa, geometry, centred, constants, range);
-            let kernel = DynamicRangeDepthwiseConvolution { isa: operands.isa, convolution, batch };
-            Ok(Lowered::step(shape, kernel, vec![image]))
+            let images = QuantizedImages { count: batch, elements: geometry.image_elements() };
+            let kernel = DynamicRangeDepthwiseConvolution { images, convolution };
+            Ok(images.lower(shape, (operands.isa, Formula::Tflite), kernel, image))
         }
         (Element::Int8 | Element::UInt8, _, _)
             if both_bytes(input, output) && filter.element.is_byte() =>
@@ -221,27 +221,29 @@ impl Kernel for QuantizedDepthwiseConvolution {
     }
 }
 
-/// A depthwise convolution of floats with weights of bytes: each image is quantised by its own
-/// range.
+/// A depthwise convolution of floats with weights of bytes, on images that are quantised at run
+/// time.
 #[derive(Debug)]
 struct DynamicRangeDepthwiseConvolution {
-    isa: Isa,
+    images: QuantizedImages,
     convolution: DepthwiseToFloats,
-    batch: usize,
 }
 
 impl Kernel for DynamicRangeDepthwiseConvolution {
     fn scratch(&self) -> ScratchSizes {
-        let image = self.convolution.geometry().image_elements();
         ScratchSizes {
-            bytes: image + self.convolution.scratch_bytes(),
+            bytes: self.convolution.scratch_bytes(),
             int32: self.convolution.scratch_int32(),
             ..ScratchSizes::default()
         }
     }
 
+    fn grain(&self) -> Option<usize> {
+        Some(self.convolution.geometry().grain())
+    }
+
     fn multiply_adds(&self) -> u64 {
-        let batch = u64::try_from(self.batch).unwrap_or(u64::MAX);
+        let batch = u64::try_from(self.images.count).unwrap_or(u64::MAX);
         self.convolution.geometry().multiply_adds().saturating_mul(batch)
     }
 
@@ -251,17 +253,12 @@ impl Kernel for DynamicRangeDepthwiseConvolution {
         output: Output<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
-        let (input, output) = (inputs.float32(0)?, output.float32()?);
-        let geometry = self.convolution.geometry();
-        let image_elements = geometry.image_elements();
-        let (bytes, laid_out) = scratch.bytes.split_at_mut(image_elements);
-        let images = input.chunks_exact(image_elements);
-        for (image, output) in images.zip(output.chunks_exact_mut(geometry.result_elements())) {
-            let (scale, zero_point) = self.isa.vectorize(QuantizeAsTflite { values: image, bytes });
-            // A zero point of bytes is a byte.
-            let input = (scale, zero_point as u8);
-            self.convolution.run(bytes, input, output, laid_out, &mut scratch.int32);
-        }
-        Ok(())
+        let first = output.first();
+        let (input, output) = (inputs.bytes(0)?, output.float32()?);
+        let results = self.convolution.geometry().result_elements();
+        let (bytes, int32) = (&mut scratch.bytes[..], &mut scratch.int32[..]);
+        self.images.for_each_part(input, results, first, output, |image, input, first, output| {
+            self.convolution.run(image, input, first, output, (bytes, int32));
+        })
     }
 }

@@ -64,10 +64,15 @@ pub(crate) fn lower_fully_connected(
     let options =
         Convolution { padding: Padding::Valid, strides: [1, 1], dilations: [1, 1], activation };
     let lowered = convolution::lower(&pixels, &options)?;
-    let Work::Step { kernel, .. } = lowered.work else {
-        return Err(operands.unsupported_elements());
+    let operand = operands.input_index(0)?;
+    let work = match lowered.work {
+        Work::Step { kernel, .. } => Work::Step { kernel, operands: vec![operand] },
+        Work::ThroughBytes { first, len, then, .. } => {
+            Work::ThroughBytes { first, len, then, operand }
+        }
+        Work::Constant(_) | Work::Alias(_) => return Err(operands.unsupported_elements()),
     };
-    Ok(Lowered { shape, work: Work::Step { kernel, operands: vec![operands.input_index(0)?] } })
+    Ok(Lowered { shape, work })
 }
 
 /// Products of matrices in the last two dimensions.

@@ -42,6 +42,11 @@ vectorize!(Avx512Vnni, "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl");
 pub(crate) struct Avx512Vnni(());
 
 impl Avx512Vnni {
+    /// Proof of the lesser level.
+    pub(crate) fn avx2(self) -> Avx2 {
+        Avx2(())
+    }
+
     pub(crate) fn new() -> Option<Self> {
         (Avx2::new().is_some()
             && is_x86_feature_detected!("avx512f")

@@ -1,0 +1,119 @@
+//! Quantisation of float images at run time, in front of kernels whose weights are bytes.
+
+use std::sync::Arc;
+
+use image_embedder_backend::BackendError;
+
+use crate::kernels::dynamic_range::{QuantizeAsTflite, QuantizeAsXnnpack};
+use crate::ops::{Kernel, Lowered, Work};
+use crate::simd::Isa;
+use crate::slots::{Inputs, Output, Scratch, misplaced};
+
+/// Images of bytes, each quantised by its own range, with its scale and zero point behind it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QuantizedImages {
+    pub(super) count: usize,
+    /// Elements of an image.
+    pub(super) elements: usize,
+}
+
+/// Bytes of a scale and a zero point.
+const PARAMETERS: usize = 8;
+
+/// Whose formula quantises.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Formula {
+    Tflite,
+    Xnnpack,
+}
+
+impl QuantizedImages {
+    /// Bytes of an image and its parameters.
+    fn stride(&self) -> usize {
+        self.elements + PARAMETERS
+    }
+
+    /// The operator's work: quantises the images, then runs the kernel on them.
+    pub(super) fn lower(
+        self,
+        shape: Vec<usize>,
+        (isa, formula): (Isa, Formula),
+        kernel: impl Kernel + 'static,
+        operand: usize,
+    ) -> Lowered {
+        let work = Work::ThroughBytes {
+            first: Arc::new(QuantizeImages { images: self, isa, formula }),
+            len: self.count.saturating_mul(self.stride()),
+            then: Arc::new(kernel),
+            operand,
+        };
+        Lowered { shape, work }
+    }
+
+    /// For each image that has results in the part of the output from element `first` on: calls
+    /// `compute(image, its scale and zero point, first result of the image, results)`. Every image
+    /// has `results` results.
+    pub(super) fn for_each_part(
+        &self,
+        bytes: &[u8],
+        results: usize,
+        first: usize,
+        mut output: &mut [f32],
+        mut compute: impl FnMut(&[u8], (f32, u8), usize, &mut [f32]),
+    ) -> Result<(), BackendError> {
+        let mut first = first;
+        while !output.is_empty() && results > 0 {
+            let (index, start) = (first / results, first % results);
+            let (part, rest) = output.split_at_mut(output.len().min(results - start));
+            let image = bytes.chunks_exact(self.stride()).nth(index).ok_or_else(misplaced)?;
+            let (image, parameters) = image.split_at(self.elements);
+            let ([scale, zero_point], []) = parameters.as_chunks::<4>() else {
+                return Err(misplaced());
+            };
+            let scale = f32::from_le_bytes(*scale);
+            // A zero point of bytes is a byte.
+            let zero_point = i32::from_le_bytes(*zero_point) as u8;
+            compute(image, (scale, zero_point), start, part);
+            first += part.len();
+            output = rest;
+        }
+        Ok(())
+    }
+}
+
+/// Quantises images of floats.
+#[derive(Debug)]
+struct QuantizeImages {
+    images: QuantizedImages,
+    isa: Isa,
+    formula: Formula,
+}
+
+impl Kernel for QuantizeImages {
+    fn grain(&self) -> Option<usize> {
+        Some(self.images.stride())
+    }
+
+    fn run(
+        &self,
+        inputs: Inputs<'_>,
+        output: Output<'_>,
+        _scratch: &mut Scratch,
+    ) -> Result<(), BackendError> {
+        let QuantizedImages { elements, .. } = self.images;
+        let first = output.first() / self.images.stride();
+        let (input, output) = (inputs.float32(0)?, output.bytes()?);
+        let results = output.chunks_exact_mut(self.images.stride());
+        for (index, results) in results.enumerate() {
+            let values = &input[(first + index) * elements..][..elements];
+            let (bytes, parameters) = results.split_at_mut(elements);
+            let (scale, zero_point) = match self.formula {
+                Formula::Tflite => self.isa.vectorize(QuantizeAsTflite { values, bytes }),
+                Formula::Xnnpack => self.isa.vectorize(QuantizeAsXnnpack { values, bytes }),
+            };
+            parameters[..4].copy_from_slice(&scale.to_le_bytes());
+            parameters[4..].copy_from_slice(&zero_point.to_le_bytes());
+        }
+        Ok(())
+    }
+}
