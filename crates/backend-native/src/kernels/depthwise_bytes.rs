@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use crate::kernels::comparison::clamp;
 use crate::kernels::requantize::OutputRange;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::operator::Activation;
 use crate::ops::window::{Axis, bands};
 use crate::simd::Isa;
@@ -188,6 +188,11 @@ impl DepthwiseBytes {
             Isa::Avx512Vnni(token) if avx512::takes(&geometry) => {
                 Packed::Avx512(token, avx512::Weights::new(&geometry, zero_point, constants))
             }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni(token) if geometry.multiplier == 1 => {
+                let token = token.avx2();
+                Packed::Avx2(token, avx2::Weights::new(&geometry, zero_point, constants))
+            }
             #[cfg(target_arch = "aarch64")]
             Isa::Neon(neon) | Isa::NeonDotprod(NeonDotprod { neon }) if neon::takes(&geometry) => {
                 Packed::Neon(neon, neon::Weights::new(&geometry, constants))
@@ -307,6 +312,8 @@ enum PackedToFloats {
     Scalar(Vec<i16>),
     #[cfg(target_arch = "x86_64")]
     Avx2(crate::simd::x86_64::Avx2, avx2::Weights),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon, neon::Weights),
 }
 
 impl DepthwiseToFloats {
@@ -324,16 +331,21 @@ impl DepthwiseToFloats {
             Isa::Avx512Vnni(token) => Isa::Avx2(token.avx2()),
             isa => isa,
         };
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        let constants = DepthwiseConstants {
+            weights: &weights,
+            scales: &scales,
+            bias: &vec![0; scales.len()],
+            output: OutputRange::new(1.0, 0, 0, Activation::None),
+        };
         let packed = match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2(token) if geometry.multiplier == 1 => {
-                let constants = DepthwiseConstants {
-                    weights: &weights,
-                    scales: &scales,
-                    bias: &vec![0; scales.len()],
-                    output: OutputRange::new(1.0, 0, 0, Activation::None),
-                };
                 PackedToFloats::Avx2(token, avx2::Weights::new(&geometry, 0, constants))
+            }
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon(neon) | Isa::NeonDotprod(NeonDotprod { neon }) if neon::takes(&geometry) => {
+                PackedToFloats::Neon(neon, neon::Weights::new(&geometry, constants))
             }
             _ => PackedToFloats::Scalar(weights),
         };
@@ -354,6 +366,8 @@ impl DepthwiseToFloats {
             PackedToFloats::Scalar(_) => 0,
             #[cfg(target_arch = "x86_64")]
             PackedToFloats::Avx2(..) => avx2::scratch_bytes(&self.geometry),
+            #[cfg(target_arch = "aarch64")]
+            PackedToFloats::Neon(..) => 0,
         }
     }
 
@@ -400,6 +414,10 @@ impl DepthwiseToFloats {
                 let end = (&self.end, output);
                 weights.run_to_floats(*token, geometry, input, image, end, bytes);
             }
+            #[cfg(target_arch = "aarch64")]
+            PackedToFloats::Neon(neon, weights) => {
+                weights.run_to_floats(*neon, geometry, input, image, (&self.end, output));
+            }
         }
     }
 
@@ -436,7 +454,7 @@ mod tests {
     use image_embedder_schema::tflite::Padding;
 
     use super::*;
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     use crate::operator::Activation;
     use crate::simd::SimdLevel;
 

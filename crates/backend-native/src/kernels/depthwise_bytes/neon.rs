@@ -5,12 +5,12 @@
 
 use std::arch::aarch64::*;
 
-use super::{DepthwiseConstants, DepthwiseGeometry};
+use super::{DepthwiseConstants, DepthwiseGeometry, FloatEnd};
 use crate::kernels::requantize::OutputRange;
 use crate::ops::window::Axis;
 use crate::simd::aarch64::{
-    Neon, load_f32x4, load_i16x8, load_i32x4, load_u8x8, load_u8x8_part, store_u8x8,
-    store_u8x8_part,
+    Neon, load_f32x4, load_i16x8, load_i32x4, load_u8x8, load_u8x8_part, store_f32x4,
+    store_f32x4_part, store_u8x8, store_u8x8_part,
 };
 
 /// Channels of a block.
@@ -77,10 +77,31 @@ impl Weights {
         let images = input.chunks_exact(geometry.image_elements().max(1));
         let results = output.chunks_exact_mut(geometry.result_elements().max(1));
         for (image, result) in images.zip(results) {
+            let mut end = End::Bytes { output: self.output, result };
             // SAFETY: the token exists only on processors that have the function's features.
-            unsafe { convolve(self, geometry, zero_point, image, result) }
+            unsafe { convolve(self, geometry, zero_point, image, &mut end) }
         }
     }
+
+    /// Convolves one image with results of floats.
+    pub(super) fn run_to_floats(
+        &self,
+        _token: Neon,
+        geometry: &DepthwiseGeometry,
+        (scale, zero_point): (f32, u8),
+        image: &[u8],
+        (end, result): (&FloatEnd, &mut [f32]),
+    ) {
+        let mut end = End::Floats { end, scale, result };
+        // SAFETY: the token exists only on processors that have the function's features.
+        unsafe { convolve(self, geometry, zero_point, image, &mut end) }
+    }
+}
+
+/// What becomes of sums, and where it goes.
+enum End<'a> {
+    Bytes { output: OutputRange, result: &'a mut [u8] },
+    Floats { end: &'a FloatEnd, scale: f32, result: &'a mut [f32] },
 }
 
 /// What the results of one output row share.
@@ -90,7 +111,6 @@ struct Row<'a> {
     first_tap: usize,
     block: &'a Block,
     zero_point: uint8x8_t,
-    output: OutputRange,
     columns: Axis,
     channels: usize,
     channel: usize,
@@ -106,7 +126,7 @@ fn convolve(
     geometry: &DepthwiseGeometry,
     zero_point: u8,
     image: &[u8],
-    result: &mut [u8],
+    end: &mut End<'_>,
 ) {
     let DepthwiseGeometry { rows, columns, input_channels: channels, .. } = *geometry;
     let whole = columns.whole();
@@ -119,7 +139,6 @@ fn convolve(
             lines[count] = &image[from..from + columns.input * channels];
             count += 1;
         }
-        let target = &mut result[row * columns.output * channels..];
         for (index, block) in weights.blocks.iter().enumerate() {
             let channel = index * LANES;
             let row_of = Row {
@@ -127,7 +146,6 @@ fn convolve(
                 first_tap: taps.start,
                 block,
                 zero_point: vdup_n_u8(zero_point),
-                output: weights.output,
                 columns,
                 channels,
                 channel,
@@ -136,24 +154,26 @@ fn convolve(
             let mut column = 0;
             while column < columns.output {
                 let left = if whole.contains(&column) { whole.end - column } else { 0 };
+                let pixel = row * columns.output + column;
                 column += match left {
-                    8.. => convolve_columns::<8>(&row_of, column, target),
-                    4.. => convolve_columns::<4>(&row_of, column, target),
-                    _ => convolve_columns::<1>(&row_of, column, target),
+                    8.. => convolve_columns::<8>(&row_of, column, pixel, end),
+                    4.. => convolve_columns::<4>(&row_of, column, pixel, end),
+                    _ => convolve_columns::<1>(&row_of, column, pixel, end),
                 };
             }
         }
     }
 }
 
-/// Computes `RESULTS` neighbouring results, whose windows lie inside the input if they are more
-/// than one, and returns their number.
+/// Computes `RESULTS` neighbouring results from a column on, the first of which is a pixel of the
+/// output, and returns their number. If they are more than one, their windows lie inside the input.
 #[target_feature(enable = "neon")]
 #[inline]
 fn convolve_columns<const RESULTS: usize>(
     row: &Row<'_>,
     column: usize,
-    target: &mut [u8],
+    pixel: usize,
+    end: &mut End<'_>,
 ) -> usize {
     let Row { columns, channels, channel, width, .. } = *row;
     let step = columns.stride * channels;
@@ -178,7 +198,25 @@ fn convolve_columns<const RESULTS: usize>(
             }
         }
     }
-    let (least, largest, zero_point) = row.output.parts();
+    match end {
+        End::Bytes { output, result } => finish_bytes(row, sums, pixel, output, result),
+        End::Floats { end, scale, result } => finish_floats(row, sums, pixel, end, *scale, result),
+    }
+    RESULTS
+}
+
+/// Requantises the sums of neighbouring pixels.
+#[target_feature(enable = "neon")]
+#[inline]
+fn finish_bytes<const RESULTS: usize>(
+    row: &Row<'_>,
+    sums: [[int32x4_t; 2]; RESULTS],
+    pixel: usize,
+    output: &OutputRange,
+    result: &mut [u8],
+) {
+    let Row { channels, channel, width, .. } = *row;
+    let (least, largest, zero_point) = output.parts();
     let (least, largest) = (vdupq_n_f32(least), vdupq_n_f32(largest));
     let zero_point = vdupq_n_s32(zero_point);
     let scales = [load_f32x4(&row.block.scales[0]), load_f32x4(&row.block.scales[1])];
@@ -189,13 +227,46 @@ fn convolve_columns<const RESULTS: usize>(
             vqmovn_s32(vaddq_s32(vcvtnq_s32_f32(clamped), zero_point))
         };
         let results = vqmovun_s16(vcombine_s16(end(0), end(1)));
-        let target = &mut target[(column + offset) * channels + channel..];
+        let target = &mut result[(pixel + offset) * channels + channel..];
         match target.first_chunk_mut::<LANES>() {
             Some(target) if width == LANES => store_u8x8(target, results),
             _ => store_u8x8_part(&mut target[..width], results),
         }
     }
-    RESULTS
+}
+
+/// Scales the sums of neighbouring pixels to floats.
+#[target_feature(enable = "neon")]
+#[inline]
+fn finish_floats<const RESULTS: usize>(
+    row: &Row<'_>,
+    sums: [[int32x4_t; 2]; RESULTS],
+    pixel: usize,
+    end: &FloatEnd,
+    scale: f32,
+    result: &mut [f32],
+) {
+    let (least, largest) = (vdupq_n_f32(end.range.0), vdupq_n_f32(end.range.1));
+    for half in 0..2 {
+        let first = row.channel + half * 4;
+        let width = row.channels.saturating_sub(first).min(4);
+        let (Some(scales), Some(bias), 1..) =
+            (end.scales[first..].first_chunk(), end.bias[first..].first_chunk(), width)
+        else {
+            continue;
+        };
+        let (factor, bias) = (vmulq_n_f32(load_f32x4(scales), scale), load_f32x4(bias));
+        for (offset, sums) in sums.iter().enumerate() {
+            // Two roundings, as in the portable code.
+            let value = vaddq_f32(vmulq_f32(vcvtq_f32_s32(sums[half]), factor), bias);
+            let value = vminnmq_f32(vmaxnmq_f32(value, least), largest);
+            let target = &mut result[(pixel + offset) * row.channels + first..];
+            match target.first_chunk_mut() {
+                Some(target) if width == 4 => store_f32x4(target, value),
+                _ => store_f32x4_part(&mut target[..width], value),
+            }
+        }
+    }
 }
 
 /// Loads a block, or at the end of the memory the `width` that are left. What lies behind the width
