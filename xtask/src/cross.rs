@@ -110,10 +110,10 @@ pub(crate) fn check(triple: &str) -> Result<(), Failure> {
     run(&Cross::of(triple))
 }
 
-/// Builds the program for `triple` as it is tested in the emulator, and compares two photographs
-/// with it on every processor.
-pub(crate) fn compare(triple: &str) -> Result<(), Failure> {
-    program::check_on(triple, EMULATED_PROFILE)
+/// Compares two photographs with the program that the tests on `triple` started, on every
+/// processor.
+pub(crate) fn compare_tested(triple: &str) -> Result<(), Failure> {
+    program::check_built(triple, EMULATED_PROFILE)
 }
 
 /// Builds the program for `triple` as it is handed out, and compares two photographs with it.

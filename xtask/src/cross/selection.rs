@@ -25,9 +25,9 @@ const SUITE: &str = "image-embedder-backend-conformance";
 const WITH_LIBRARIES: [&str; 5] =
     ["image-embedder-backend-tflite", "image-embedder-backend-litert", SUITE, FACADE, PROGRAM];
 
-/// Packages that choose their code by the processor that they find.
-const PROCESSOR_DEPENDENT: [&str; 3] =
-    ["image-embedder-backend-native", SUITE, "image-embedder-preprocess"];
+/// The test files, beside the unit tests, of what chooses its code by the processor that it finds:
+/// the suite's on the native engine, and that engine's own.
+const PROCESSOR_DEPENDENT: &[&str] = &["native", "allocations"];
 
 /// What one call of cargo builds or tests.
 #[derive(Debug, PartialEq, Eq)]
@@ -80,6 +80,13 @@ pub(super) fn tested(
     processor: Option<&Processor>,
     request: Request,
 ) -> Selection {
+    let is_beside_another = processor
+        .is_some_and(|processor| processor.by_default == ByDefault::WhatDependsOnIt)
+        && request.by_default
+        && request.has_libraries;
+    if is_beside_another {
+        return processor_dependent(tested(members, target, None, request));
+    }
     let no_libraries = if request.has_libraries {
         processor.filter(|processor| !processor.runs_tflite).map(|processor| {
             format!(
@@ -101,11 +108,6 @@ pub(super) fn tested(
             leave_out(reason);
         } else if package == TRACT && !request.with_tract {
             leave_out("not asked for");
-        } else if processor.is_some_and(|processor| {
-            request.by_default && processor.by_default == ByDefault::WhatDependsOnIt
-        }) && !PROCESSOR_DEPENDENT.contains(&package)
-        {
-            leave_out("another processor tests it, and it does not choose its code by them");
         } else if let Some(reason) = &no_libraries
             && WITH_LIBRARIES.contains(&package)
         {
@@ -148,6 +150,16 @@ pub(super) fn tested(
     if !request.with_tract {
         left_out.push(("other packages on tract".to_owned(), "not asked for".to_owned()));
     }
+    Selection { calls, left_out }
+}
+
+/// Of what another processor tests, what depends on the processor. The packages stay the same, and
+/// so do their features: nothing is compiled anew.
+fn processor_dependent(Selection { calls, mut left_out }: Selection) -> Selection {
+    let calls =
+        calls.into_iter().map(|call| Call { test_files: PROCESSOR_DEPENDENT, ..call }).collect();
+    let what = format!("test files but {}, and documentation", PROCESSOR_DEPENDENT.join(" and "));
+    left_out.push((what, "another processor runs them".to_owned()));
     Selection { calls, left_out }
 }
 
@@ -218,14 +230,11 @@ mod tests {
         assert_eq!(all.calls.len(), 1);
         assert_eq!(all.calls[0].features, ["--all-features"]);
         assert!(all.calls[0].needs_libraries());
-        assert!(is_tested(&all, FACADE) && !is_tested(&some, FACADE));
         assert!(!some.calls.iter().any(Call::needs_libraries));
-        assert_eq!(
-            some.calls[0].packages,
-            ["image-embedder-backend-native", "image-embedder-preprocess"]
-        );
-        assert_eq!(some.calls[1].packages, [SUITE]);
-        assert_eq!(some.calls[1].test_files, ["native", "tract"]);
+        assert_eq!(some.calls.len(), 1);
+        assert_eq!(some.calls[0].packages, all.calls[0].packages);
+        assert_eq!(some.calls[0].features, all.calls[0].features);
+        assert_eq!(some.calls[0].test_files, ["native", "allocations"]);
     }
 
     #[test]
@@ -245,6 +254,5 @@ mod tests {
         let [all, some] = selections("aarch64-unknown-linux-gnu", true, false).try_into().unwrap();
         assert!(!is_tested(&all, TRACT) && is_tested(&all, SUITE) && is_tested(&all, FACADE));
         assert!(all.calls.iter().chain(&some.calls).all(|call| call.features.is_empty()));
-        assert_eq!(some.calls[1].test_files, ["native"]);
     }
 }
