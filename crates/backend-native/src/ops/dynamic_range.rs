@@ -117,3 +117,62 @@ impl Kernel for QuantizeImages {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Data;
+    use crate::slots::{Elements, Place, ScratchSizes, Slots};
+
+    #[test]
+    fn parts_find_their_image_and_its_parameters() {
+        let images = QuantizedImages { count: 3, elements: 5 };
+        // Each image has a range of its own, from zero to ten times its number.
+        let values: Vec<f32> =
+            (0..15).map(|index| (index % 5 * (index / 5 + 1)) as f32 * 2.5).collect();
+        let mut cases = 0;
+        for formula in [Formula::Tflite, Formula::Xnnpack] {
+            let kernel = QuantizeImages { images, isa: Isa::SCALAR, formula };
+            let slots = Slots::default();
+            let places = [Place::Constant(Data::Float32(values.clone().into()))];
+            let mut bytes = vec![7; 3 * images.stride()];
+            let output = Output::whole(Elements::Bytes(&mut bytes));
+            let scratch = &mut Scratch::new(ScratchSizes::default());
+            kernel.run(Inputs { slots: &slots, places: &places }, output, scratch).unwrap();
+            for first in 0..12 {
+                for len in 0..=12 - first {
+                    // Four results an image: its number, and how far along they are.
+                    let mut results = vec![0.0; len];
+                    images
+                        .for_each_part(
+                            &bytes,
+                            4,
+                            first,
+                            &mut results,
+                            |image, (scale, zero), at, to| {
+                                assert_eq!((image.len(), zero), (5, 0));
+                                assert_eq!((image[0], image[4]), (0, 255));
+                                let number = (scale * 255.0 / 10.0).round();
+                                for (offset, result) in to.iter_mut().enumerate() {
+                                    *result = number * 10.0 + (at + offset) as f32;
+                                }
+                            },
+                        )
+                        .unwrap();
+                    let expected =
+                        (first..first + len).map(|index| ((index / 4 + 1) * 10 + index % 4) as f32);
+                    assert!(results.iter().copied().eq(expected), "{first} {len}");
+                    cases += 1;
+                }
+            }
+        }
+        assert_eq!(cases, 2 * 90);
+    }
+
+    #[test]
+    fn a_part_beyond_the_images_is_a_defect_not_a_panic() {
+        let images = QuantizedImages { count: 1, elements: 5 };
+        let outcome = images.for_each_part(&[0; 13], 4, 4, &mut [0.0], |_, _, _, _| {});
+        assert!(outcome.is_err());
+    }
+}
