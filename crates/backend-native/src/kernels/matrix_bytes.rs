@@ -69,6 +69,9 @@ fn padded<T: Copy + Default>(mut values: Vec<T>) -> Vec<T> {
 
 impl ByteMatrix {
     /// Packs a matrix given as `columns` rows of `depth` elements (one row per column).
+    ///
+    /// The elements of each column are bytes less a zero point that is a byte as well: together with
+    /// zero they span at most 256 values.
     pub(crate) fn from_transposed(isa: Isa, transposed: &[i16], depth: usize) -> Self {
         let columns = transposed.len() / depth.max(1);
         let column_sums = transposed
@@ -227,16 +230,18 @@ mod tests {
     }
 
     /// Weights of a model less their zero point, by kind: of full range with a middle or another
-    /// zero point, small but for a few, at the limits of signed bytes, and at those of 9 bits.
+    /// zero point, small but for a few, at the limits of signed bytes, and at those of bytes with
+    /// the least or the largest zero point.
     fn weight(kind: usize, seed: &mut u32) -> i16 {
         let byte = (noise(seed) % 256) as i16;
         match kind {
             0 => byte - 128,
             1 => byte - 200,
-            2 if byte == 0 => 127 - (noise(seed) % 300) as i16,
+            2 if byte == 0 => 155 - (noise(seed) % 256) as i16,
             2 => byte % 16 - 8,
             3 => [127, -128, 64, -64][byte as usize % 4],
-            _ => [255, -255, 0, 128][byte as usize % 4],
+            4 => [255, 254, 0, 128][byte as usize % 4],
+            _ => [-255, -254, 0, -128][byte as usize % 4],
         }
     }
 
@@ -249,7 +254,7 @@ mod tests {
             for depth in [1, 3, 4, 7, 16, 27, 45, 64, 100] {
                 for columns in [1, 8, 15, 16, 17, 24, 40, 64, 65, 80, 130] {
                     for count in [1, 2, 5, 6, 7, 13, 17, 24, 49] {
-                        for kind in 0..5 {
+                        for kind in 0..6 {
                             let weights: Vec<i16> =
                                 (0..depth * columns).map(|_| weight(kind, &mut seed)).collect();
                             let stride = ByteMatrix::row_len(depth);
@@ -299,6 +304,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(cases, SimdLevel::available().len() * 9 * 11 * 9 * 5);
+        assert_eq!(cases, SimdLevel::available().len() * 9 * 11 * 9 * 6);
     }
 }
