@@ -13,7 +13,7 @@ use crate::{bench, cross, golden, process, sanitizer, test, tidy, vendored, work
 pub(crate) struct Ci {
     /// The job to run; if not given, all but those that take long
     job: Option<Job>,
-    /// Run also those that take long: they build for other machines, or install large packages
+    /// Run also those that take long: they emulate other machines, or install large packages
     #[arg(long, conflicts_with = "job")]
     all: bool,
 }
@@ -55,10 +55,13 @@ enum Job {
 }
 
 impl Job {
-    /// Whether the job runs if none is named: all but those that bring a gigabyte of Python packages,
-    /// or compile for minutes what is compiled already or seldom used.
+    /// Whether the job runs if none is named: all but those that emulate an ARM processor, bring a
+    /// gigabyte of Python packages, or compile for minutes what is compiled already or seldom used.
     fn is_usual(self) -> bool {
-        !matches!(self, Self::Reference | Self::TractAlone | Self::Vendored | Self::CrossOthers)
+        !matches!(
+            self,
+            Self::Cross | Self::Reference | Self::TractAlone | Self::Vendored | Self::CrossOthers
+        )
     }
 }
 
@@ -226,25 +229,15 @@ mod tests {
         let names = |job, all| -> Vec<String> {
             jobs(&Ci { job, all }).iter().map(|job| format!("{job:?}")).collect()
         };
-        let usual = [
-            "Fmt",
-            "Tidy",
-            "Clippy",
-            "Doc",
-            "Features",
-            "Sanitizer",
-            "Test",
-            "Bench",
-            "Baseline",
-            "Cross",
-        ];
+        let usual =
+            ["Fmt", "Tidy", "Clippy", "Doc", "Features", "Sanitizer", "Test", "Bench", "Baseline"];
         assert_eq!(names(None, false), usual);
         assert_eq!(names(None, true)[..usual.len()], usual);
         assert_eq!(
             names(None, true)[usual.len()..],
-            ["Reference", "TractAlone", "Vendored", "CrossOthers"]
+            ["Cross", "Reference", "TractAlone", "Vendored", "CrossOthers"]
         );
-        assert_eq!(names(Some(Job::Vendored), false), ["Vendored"]);
+        assert_eq!(names(Some(Job::Cross), false), ["Cross"]);
     }
 
     #[test]
