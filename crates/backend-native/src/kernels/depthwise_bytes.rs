@@ -18,6 +18,8 @@ use crate::ops::window::{Axis, bands};
 use crate::simd::Isa;
 #[cfg(target_arch = "aarch64")]
 use crate::simd::aarch64::{Neon, NeonDotprod};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::x86_64::{Avx2, Avx512Vnni};
 
 /// Batch, rows and columns of a depthwise convolution with its channels.
 #[derive(Clone, Copy, Debug)]
@@ -154,9 +156,9 @@ pub(crate) struct DepthwiseBytes {
 enum Packed {
     Scalar(scalar::Weights),
     #[cfg(target_arch = "x86_64")]
-    Avx2(crate::simd::x86_64::Avx2, avx2::Weights),
+    Avx2(Avx2, avx2::Weights),
     #[cfg(target_arch = "x86_64")]
-    Avx512(crate::simd::x86_64::Avx512Vnni, avx512::Weights),
+    Avx512(Avx512Vnni, avx512::Weights),
     #[cfg(target_arch = "aarch64")]
     Neon(Neon, neon::Weights),
 }
@@ -181,16 +183,13 @@ impl DepthwiseBytes {
     ) -> Self {
         let packed = match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2(token) if geometry.multiplier == 1 => {
-                Packed::Avx2(token, avx2::Weights::new(&geometry, zero_point, constants))
-            }
-            #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(token) if avx512::takes(&geometry) => {
                 Packed::Avx512(token, avx512::Weights::new(&geometry, zero_point, constants))
             }
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni(token) if geometry.multiplier == 1 => {
-                let token = token.avx2();
+            Isa::Avx2(token) | Isa::Avx512Vnni(Avx512Vnni { avx2: token })
+                if geometry.multiplier == 1 =>
+            {
                 Packed::Avx2(token, avx2::Weights::new(&geometry, zero_point, constants))
             }
             #[cfg(target_arch = "aarch64")]
@@ -311,7 +310,7 @@ enum PackedToFloats {
     /// Tap by tap.
     Scalar(Vec<i16>),
     #[cfg(target_arch = "x86_64")]
-    Avx2(crate::simd::x86_64::Avx2, avx2::Weights),
+    Avx2(Avx2, avx2::Weights),
     #[cfg(target_arch = "aarch64")]
     Neon(Neon, neon::Weights),
 }
@@ -326,11 +325,6 @@ impl DepthwiseToFloats {
         range: (f32, f32),
     ) -> Self {
         let geometry = DepthwiseGeometry { batch: 1, ..geometry };
-        #[cfg(target_arch = "x86_64")]
-        let isa = match isa {
-            Isa::Avx512Vnni(token) => Isa::Avx2(token.avx2()),
-            isa => isa,
-        };
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         let constants = DepthwiseConstants {
             weights: &weights,
@@ -340,7 +334,9 @@ impl DepthwiseToFloats {
         };
         let packed = match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2(token) if geometry.multiplier == 1 => {
+            Isa::Avx2(token) | Isa::Avx512Vnni(Avx512Vnni { avx2: token })
+                if geometry.multiplier == 1 =>
+            {
                 PackedToFloats::Avx2(token, avx2::Weights::new(&geometry, 0, constants))
             }
             #[cfg(target_arch = "aarch64")]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use image_embedder_backend::BackendError;
 
 use crate::kernels::dynamic_range::{QuantizeAsTflite, QuantizeAsXnnpack};
+use crate::ops::window::bands;
 use crate::ops::{Kernel, Lowered, Work};
 use crate::simd::Isa;
 use crate::slots::{Inputs, Output, Scratch, misplaced};
@@ -61,10 +62,8 @@ impl QuantizedImages {
         mut output: &mut [f32],
         mut compute: impl FnMut(&[u8], (f32, u8), usize, &mut [f32]),
     ) -> Result<(), BackendError> {
-        let mut first = first;
-        while !output.is_empty() && results > 0 {
-            let (index, start) = (first / results, first % results);
-            let (part, rest) = output.split_at_mut(output.len().min(results - start));
+        for (index, range) in bands(first, output.len(), results, 1) {
+            let (part, rest) = output.split_at_mut(range.len());
             let image = bytes.chunks_exact(self.stride()).nth(index).ok_or_else(misplaced)?;
             let (image, parameters) = image.split_at(self.elements);
             let ([scale, zero_point], []) = parameters.as_chunks::<4>() else {
@@ -73,8 +72,7 @@ impl QuantizedImages {
             let scale = f32::from_le_bytes(*scale);
             // A zero point of bytes is a byte.
             let zero_point = i32::from_le_bytes(*zero_point) as u8;
-            compute(image, (scale, zero_point), start, part);
-            first += part.len();
+            compute(image, (scale, zero_point), range.start, part);
             output = rest;
         }
         Ok(())

@@ -39,23 +39,21 @@ vectorize!(Avx512Vnni, "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl");
 
 /// Proof that the processor has AVX-512 F, BW, DQ, VL, VBMI and VNNI, and AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Avx512Vnni(());
+pub(crate) struct Avx512Vnni {
+    /// The proof of AVX2 and FMA.
+    pub(crate) avx2: Avx2,
+}
 
 impl Avx512Vnni {
-    /// Proof of the lesser level.
-    pub(crate) fn avx2(self) -> Avx2 {
-        Avx2(())
-    }
-
     pub(crate) fn new() -> Option<Self> {
-        (Avx2::new().is_some()
-            && is_x86_feature_detected!("avx512f")
+        let avx2 = Avx2::new()?;
+        (is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vbmi")
             && is_x86_feature_detected!("avx512vnni"))
-        .then_some(Self(()))
+        .then_some(Self { avx2 })
     }
 }
 
