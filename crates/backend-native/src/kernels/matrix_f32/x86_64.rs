@@ -4,7 +4,7 @@
 /// The module of one instruction set: everything but the width of a vector is the same.
 macro_rules! level {
     (
-        $module:ident, $doc:literal, $feature:literal, $Token:ident, $lanes:literal,
+        $module:ident, $doc:literal, $feature:literal, $Token:ident, $Vector:ident, $lanes:literal,
         $Line:ident, $depth:literal, $loaded:literal, $max_vectors:literal, [$($rows:literal x $vectors:literal),*],
         $load:ident, $load_part:ident, $store:ident, $store_part:ident, $zero:ident, $splat:ident, $fmadd:ident, $fmadd_from:ident, $min:ident, $max:ident
     ) => {
@@ -187,6 +187,35 @@ macro_rules! level {
                         }
                     }
                 }
+                let sums = accumulate::<ROWS, VECTORS>(task, starts, sums);
+                let (least, largest) = ($splat(end.range.0), $splat(end.range.1));
+                for row in 0..ROWS {
+                    for vector in 0..VECTORS {
+                        let sum = sums[row][vector];
+                        let result = if task.ends { $min($max(sum, least), largest) } else { sum };
+                        let column = task.first_column + vector * LANES;
+                        let target = &mut output[(first + row) * task.columns + column..];
+                        let width = LANES.min(task.columns - column);
+                        match target.first_chunk_mut::<LANES>() {
+                            Some(target) if width == LANES => $store(target, result),
+                            _ => $store_part(&mut target[..width], result),
+                        }
+                    }
+                }
+                ROWS
+            }
+
+            /// Adds the products of a piece of the depth to the sums, in order.
+            ///
+            /// A function of its own, in which every index of a sum is a constant: sums that are
+            /// indexed by a variable anywhere are kept in memory, and stored at every step.
+            #[target_feature(enable = $feature)]
+            #[inline]
+            fn accumulate<const ROWS: usize, const VECTORS: usize>(
+                task: &Task<'_>,
+                starts: [usize; ROWS],
+                mut sums: [[$Vector; VECTORS]; ROWS],
+            ) -> [[$Vector; VECTORS]; ROWS] {
                 let depth = task.part.len();
                 let runs = task.lines.as_chunks::<VECTORS>().0.chunks_exact(depth);
                 for (&offset, lines) in task.offsets.iter().zip(runs) {
@@ -212,34 +241,20 @@ macro_rules! level {
                         }
                     }
                 }
-                let (least, largest) = ($splat(end.range.0), $splat(end.range.1));
-                for row in 0..ROWS {
-                    for vector in 0..VECTORS {
-                        let sum = sums[row][vector];
-                        let result = if task.ends { $min($max(sum, least), largest) } else { sum };
-                        let column = task.first_column + vector * LANES;
-                        let target = &mut output[(first + row) * task.columns + column..];
-                        let width = LANES.min(task.columns - column);
-                        match target.first_chunk_mut::<LANES>() {
-                            Some(target) if width == LANES => $store(target, result),
-                            _ => $store_part(&mut target[..width], result),
-                        }
-                    }
-                }
-                ROWS
+                sums
             }
         }
     };
 }
 
 level!(
-    avx2, "Eight columns a vector.", "avx2,fma", Avx2, 8,
+    avx2, "Eight columns a vector.", "avx2,fma", Avx2, __m256, 8,
     HalfFloatLine, 192, 2, 3, [8 x 1, 6 x 2, 4 x 3],
     load_f32x8, load_f32x8_part, store_f32x8, store_f32x8_part, _mm256_setzero_ps, _mm256_set1_ps, _mm256_fmadd_ps, multiply_add_from_f32x8,
     _mm256_min_ps, _mm256_max_ps
 );
 level!(
-    avx512, "Sixteen columns a vector.", "avx512f", Avx512Vnni, 16,
+    avx512, "Sixteen columns a vector.", "avx512f", Avx512Vnni, __m512, 16,
     FloatLine, 96, 4, 4, [12 x 1, 12 x 2, 8 x 3, 6 x 4],
     load_f32x16, load_f32x16_part, store_f32x16, store_f32x16_part, _mm512_setzero_ps, _mm512_set1_ps, _mm512_fmadd_ps, multiply_add_from_f32x16,
     _mm512_min_ps, _mm512_max_ps
