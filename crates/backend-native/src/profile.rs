@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use image_embedder_backend::BackendError;
 
 use crate::kernels::matrix_bytes::ByteMatrix;
-use crate::kernels::matrix_f32::{FloatMatrix, Windows};
-use crate::kernels::panels::Rows;
+use crate::kernels::matrix_f32::FloatMatrix;
+use crate::kernels::panels::Windows;
 use crate::kernels::requantize::OutputRange;
 use crate::model::NativeModel;
 use crate::operator::Activation;
@@ -152,13 +152,13 @@ impl Peak {
             matrix.multiply(Windows::rows(&floats, depth, count), &mut results);
         });
         let bytes = vec![1; count * depth];
-        let matrix = ByteMatrix::from_transposed(isa, &vec![1; depth * columns], depth);
+        let matrix = ByteMatrix::from_transposed(isa, &vec![1; depth * columns], depth, depth);
         let output = OutputRange::new(1.0, 0, 0, Activation::None);
         let end = matrix.to_bytes(0, &vec![1.0; columns], &vec![0; columns], output);
         let mut results = vec![0; count * columns];
         let mut scratch = vec![0; matrix.scratch_bytes(count)];
         let bytes = Self::best(|| {
-            let rows = Rows { values: &bytes[..], stride: depth, count };
+            let rows = Windows::rows(&bytes[..], depth, count);
             matrix.multiply_to_bytes(rows, &end, &mut results, &mut scratch);
         });
         Self { float32, bytes }

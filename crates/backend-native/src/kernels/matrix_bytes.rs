@@ -12,7 +12,7 @@ mod neon_dotprod;
 mod scalar;
 
 use crate::kernels::comparison::clamp;
-use crate::kernels::panels::Rows;
+use crate::kernels::panels::Windows;
 use crate::kernels::requantize::OutputRange;
 use crate::simd::Isa;
 #[cfg(target_arch = "aarch64")]
@@ -68,11 +68,16 @@ fn padded<T: Copy + Default>(mut values: Vec<T>) -> Vec<T> {
 }
 
 impl ByteMatrix {
-    /// Packs a matrix given as `columns` rows of `depth` elements (one row per column).
+    /// Packs a matrix given as `columns` rows of `depth` elements (one row per column), for rows
+    /// whose values lie in runs of `run` if it [takes windows](Self::takes_windows).
     ///
     /// The elements of each column are bytes less a zero point that is a byte as well: together with
     /// zero they span at most 256 values.
-    pub(crate) fn from_transposed(isa: Isa, transposed: &[i16], depth: usize) -> Self {
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(unused_variables, reason = "only some vector kernels take windows")
+    )]
+    pub(crate) fn from_transposed(isa: Isa, transposed: &[i16], depth: usize, run: usize) -> Self {
         let columns = transposed.len() / depth.max(1);
         let column_sums = transposed
             .chunks_exact(depth.max(1))
@@ -83,7 +88,7 @@ impl ByteMatrix {
             Isa::Avx2(token) => Packed::Avx2(token, avx2::Weights::new(transposed, depth)),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(token) => {
-                Packed::Avx512(token, avx512::Weights::new(transposed, depth))
+                Packed::Avx512(token, avx512::Weights::new(transposed, depth, run))
             }
             #[cfg(target_arch = "aarch64")]
             Isa::NeonDotprod(token) if neon_dotprod::takes(transposed, depth) => {
@@ -98,10 +103,19 @@ impl ByteMatrix {
         Self { packed, columns, column_sums }
     }
 
-    /// What the length of rows must be: the depth, in whole steps of the packing. What lies
-    /// behind the depth meets weights of zero.
-    pub(crate) fn row_len(depth: usize) -> usize {
-        depth.next_multiple_of(4)
+    /// How many values are read of a run of that many: whole steps of the packing. What lies behind
+    /// the run meets weights of zero.
+    pub(crate) fn run_len(run: usize) -> usize {
+        run.next_multiple_of(4)
+    }
+
+    /// Whether rows may lie in several runs; otherwise they are one run each, one behind the other.
+    pub(crate) fn takes_windows(&self) -> bool {
+        match &self.packed {
+            #[cfg(target_arch = "x86_64")]
+            Packed::Avx512(..) => true,
+            _ => false,
+        }
     }
 
     /// Bytes of working memory for that many rows.
@@ -151,28 +165,30 @@ impl ByteMatrix {
     )]
     pub(crate) fn multiply_to_bytes(
         &self,
-        rows: Rows<'_, u8>,
+        rows: Windows<'_, u8>,
         end: &ToBytes,
         output: &mut [u8],
         scratch: &mut [u8],
     ) {
         match &self.packed {
-            Packed::Scalar(weights) => weights.multiply(rows, |row, column, sum| {
+            Packed::Scalar(weights) => weights.multiply(rows.as_rows(), |row, column, sum| {
                 let sum = sum.wrapping_add(end.bias[column]);
                 output[row * self.columns + column] =
                     end.output.requantize(sum, end.scales[column]);
             }),
             #[cfg(target_arch = "x86_64")]
             Packed::Avx2(token, weights) => {
-                weights.multiply_to_bytes(*token, rows, end, output, scratch);
+                weights.multiply_to_bytes(*token, rows.as_rows(), end, output, scratch);
             }
             #[cfg(target_arch = "x86_64")]
             Packed::Avx512(token, weights) => weights.multiply_to_bytes(*token, rows, end, output),
             #[cfg(target_arch = "aarch64")]
-            Packed::Neon(neon, weights) => weights.multiply_to_bytes(*neon, rows, end, output),
+            Packed::Neon(neon, weights) => {
+                weights.multiply_to_bytes(*neon, rows.as_rows(), end, output)
+            }
             #[cfg(target_arch = "aarch64")]
             Packed::NeonDotprod(neon, weights) => {
-                weights.multiply_to_bytes(*neon, rows, end, output);
+                weights.multiply_to_bytes(*neon, rows.as_rows(), end, output);
             }
         }
     }
@@ -185,14 +201,14 @@ impl ByteMatrix {
     )]
     pub(crate) fn multiply_to_floats(
         &self,
-        rows: Rows<'_, u8>,
+        rows: Windows<'_, u8>,
         (scale, zero_point): (f32, i32),
         end: &ToFloats,
         output: &mut [f32],
         scratch: &mut [u8],
     ) {
         match &self.packed {
-            Packed::Scalar(weights) => weights.multiply(rows, |row, column, sum| {
+            Packed::Scalar(weights) => weights.multiply(rows.as_rows(), |row, column, sum| {
                 let sum = sum.wrapping_sub(zero_point.wrapping_mul(end.column_sums[column]));
                 let value = sum as f32 * (scale * end.scales[column]) + end.bias[column];
                 output[row * self.columns + column] = clamp(value, end.range);
@@ -200,7 +216,7 @@ impl ByteMatrix {
             #[cfg(target_arch = "x86_64")]
             Packed::Avx2(token, weights) => {
                 let input = (scale, zero_point);
-                weights.multiply_to_floats(*token, rows, input, end, output, scratch);
+                weights.multiply_to_floats(*token, rows.as_rows(), input, end, output, scratch);
             }
             #[cfg(target_arch = "x86_64")]
             Packed::Avx512(token, weights) => {
@@ -208,11 +224,11 @@ impl ByteMatrix {
             }
             #[cfg(target_arch = "aarch64")]
             Packed::Neon(neon, weights) => {
-                weights.multiply_to_floats(*neon, rows, (scale, zero_point), end, output);
+                weights.multiply_to_floats(*neon, rows.as_rows(), (scale, zero_point), end, output);
             }
             #[cfg(target_arch = "aarch64")]
             Packed::NeonDotprod(neon, weights) => {
-                weights.multiply_to_floats(*neon, rows, (scale, zero_point), end, output);
+                weights.multiply_to_floats(*neon, rows.as_rows(), (scale, zero_point), end, output);
             }
         }
     }
@@ -245,6 +261,67 @@ mod tests {
         }
     }
 
+    /// Windows of three rows of nine values over lines, which other levels get laid out.
+    #[test]
+    fn windows_need_not_be_laid_out() {
+        const RUN: usize = 9;
+        let (line, stride, columns) = (70, 6, 10);
+        let offsets = [0, line, 2 * line];
+        let mut seed = 3;
+        let mut cases = 0;
+        for level in SimdLevel::available() {
+            for results in [8, 16, 24, 32, 48, 64, 70] {
+                for (count, kind) in (0..6).flat_map(|kind| [(4, kind), (30, kind)]) {
+                    let depth = 3 * RUN;
+                    let weights: Vec<i16> =
+                        (0..depth * results).map(|_| weight(kind, &mut seed)).collect();
+                    let isa = Isa::new(level).unwrap();
+                    let matrix = ByteMatrix::from_transposed(isa, &weights, depth, RUN);
+                    if !matrix.takes_windows() {
+                        continue;
+                    }
+                    let values: Vec<u8> = (0..line * 8).map(|_| noise(&mut seed) as u8).collect();
+                    let windows = Windows {
+                        values: &values[..],
+                        count,
+                        columns,
+                        stride,
+                        line: 2 * line,
+                        offsets: &offsets,
+                        run: RUN,
+                    };
+                    let laid_out: Vec<u8> = (0..count)
+                        .flat_map(|row| {
+                            let start = row / columns * 2 * line + row % columns * stride;
+                            let values = &values;
+                            (0..28).map(move |place| match place {
+                                27 => 0,
+                                _ => values[start + offsets[place / RUN] + place % RUN],
+                            })
+                        })
+                        .collect();
+                    let rows = Windows { run: depth, ..Windows::rows(&laid_out[..], 28, count) };
+                    let output = OutputRange::new(0.1, 100, 0, Activation::None);
+                    let (scales, bias) = (vec![3e-4; results], vec![40; results]);
+                    let run = |matrix: &ByteMatrix, rows| {
+                        let end = matrix.to_bytes(77, &scales, &bias, output);
+                        let mut bytes = vec![0; count * results];
+                        matrix.multiply_to_bytes(rows, &end, &mut bytes, &mut []);
+                        bytes
+                    };
+                    let scalar = ByteMatrix::from_transposed(Isa::SCALAR, &weights, depth, depth);
+                    assert!(
+                        run(&matrix, windows) == run(&scalar, rows),
+                        "{level} columns {results} count {count} kind {kind}"
+                    );
+                    cases += 1;
+                }
+            }
+        }
+        let levels = [SimdLevel::Avx512Vnni].into_iter().filter(|level| level.is_available());
+        assert_eq!(cases, levels.count() * 7 * 12);
+    }
+
     #[test]
     fn every_level_equals_scalar() {
         let mut seed = 7;
@@ -257,7 +334,7 @@ mod tests {
                         for kind in 0..6 {
                             let weights: Vec<i16> =
                                 (0..depth * columns).map(|_| weight(kind, &mut seed)).collect();
-                            let stride = ByteMatrix::row_len(depth);
+                            let stride = ByteMatrix::run_len(depth);
                             // Rows of the largest bytes reach the limits of what sums hold.
                             let bytes: Vec<u8> = (0..count * stride)
                                 .map(|index| {
@@ -268,7 +345,8 @@ mod tests {
                                     }
                                 })
                                 .collect();
-                            let rows = Rows { values: &bytes, stride, count };
+                            let rows =
+                                Windows { run: depth, ..Windows::rows(&bytes[..], stride, count) };
                             let scales: Vec<f32> = (0..columns)
                                 .map(|_| 1e-4 + noise(&mut seed) as f32 * 1e-10)
                                 .collect();
@@ -276,7 +354,8 @@ mod tests {
                                 (0..columns).map(|_| noise(&mut seed) as i32 % 5000).collect();
                             let output = OutputRange::new(0.1, 100, 0, Activation::None);
                             let run = |isa| {
-                                let matrix = ByteMatrix::from_transposed(isa, &weights, depth);
+                                let matrix =
+                                    ByteMatrix::from_transposed(isa, &weights, depth, depth);
                                 let mut bytes = vec![0; count * columns];
                                 let end = matrix.to_bytes(77, &scales, &bias, output);
                                 let mut scratch = vec![9; matrix.scratch_bytes(count)];

@@ -8,63 +8,10 @@ mod x86_64;
 
 use crate::kernels::comparison::clamp;
 use crate::kernels::fused::multiply_add;
+use crate::kernels::panels::Windows;
 #[cfg(target_arch = "aarch64")]
 use crate::simd::aarch64::{Neon, NeonDotprod};
 use crate::simd::{Isa, Rounding};
-
-/// The left-hand side: `count` rows of values, which lie in runs. Row `r` is found at
-///
-/// ```text
-/// start(r)  = r / columns * line + r % columns * stride
-/// row(r)[d] = values[start(r) + offsets[d / run] + d % run]
-/// ```
-///
-/// so that windows over an image, line by line, need not be copied to be rows of a matrix.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Windows<'a> {
-    pub(crate) values: &'a [f32],
-    pub(crate) count: usize,
-    pub(crate) columns: usize,
-    pub(crate) stride: usize,
-    pub(crate) line: usize,
-    pub(crate) offsets: &'a [usize],
-    pub(crate) run: usize,
-}
-
-impl<'a> Windows<'a> {
-    /// Rows of `depth` values that lie side by side, one after the other.
-    pub(crate) fn rows(values: &'a [f32], depth: usize, count: usize) -> Self {
-        Self { values, count, columns: count, stride: depth, line: 0, offsets: &[0], run: depth }
-    }
-
-    /// Where `ROWS` rows from `first` on start.
-    #[inline(always)]
-    fn starts<const ROWS: usize>(&self, first: usize) -> [usize; ROWS] {
-        let columns = self.columns.max(1);
-        let (mut line, mut column) =
-            if first < columns { (0, first) } else { (first / columns, first % columns) };
-        std::array::from_fn(|_| {
-            let start = line * self.line + column * self.stride;
-            column += 1;
-            if column == columns {
-                (line, column) = (line + 1, 0);
-            }
-            start
-        })
-    }
-
-    /// The depth in pieces of at most `most` values where a run is longer, and of several whole
-    /// runs where it is not: for each its offsets, and its part of every run.
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    fn pieces(&self, most: usize) -> impl Iterator<Item = (&'a [usize], std::ops::Range<usize>)> {
-        let run = self.run.max(1);
-        let len = run.div_ceil(run.div_ceil(most));
-        self.offsets.chunks((most / run).max(1)).flat_map(move |offsets| {
-            (0..run).step_by(len).map(move |start| (offsets, start..run.min(start + len)))
-        })
-    }
-}
 
 /// The right-hand side: weights of `depth` rows and `columns` columns, and what ends each sum.
 ///
@@ -124,7 +71,7 @@ impl FloatMatrix {
 
     /// Multiplies into `output`, of as many rows as the left-hand side and as many columns as the
     /// matrix.
-    pub(crate) fn multiply(&self, rows: Windows<'_>, output: &mut [f32]) {
+    pub(crate) fn multiply(&self, rows: Windows<'_, f32>, output: &mut [f32]) {
         match &self.packed {
             Packed::Scalar(weights, rounding) => {
                 let store = |row: usize, column: usize, sums: &[f32]| {

@@ -6,8 +6,8 @@ use image_embedder_backend::BackendError;
 
 use crate::graph::{Data, Element};
 use crate::kernels::matrix_bytes::{ByteMatrix, ToBytes, ToFloats};
-use crate::kernels::matrix_f32::{FloatMatrix, Windows};
-use crate::kernels::panels::Rows;
+use crate::kernels::matrix_f32::FloatMatrix;
+use crate::kernels::panels::Windows;
 use crate::kernels::requantize::OutputRange;
 use crate::operator::{Activation, Convolution};
 use crate::ops::chain::ByRows;
@@ -35,6 +35,13 @@ impl Geometry {
     /// Input elements under one window.
     fn depth(&self) -> usize {
         self.rows.window * self.columns.window * self.input_channels
+    }
+
+    /// Elements of a window that lie side by side in the input: without dilation, neighbouring
+    /// taps do.
+    fn run(&self) -> usize {
+        let taps = if self.columns.dilation == 1 { self.columns.window } else { 1 };
+        taps * self.input_channels
     }
 
     /// The geometry of some output rows of one image, and the first input element that it has.
@@ -142,7 +149,7 @@ pub(crate) fn lower(
                 &float_bias(operands, output_channels)?,
                 options.activation.range(),
             );
-            let layout = WindowLayout::new(&geometry).ok_or_else(|| {
+            let layout = WindowLayout::new(&geometry, geometry.run()).ok_or_else(|| {
                 operands.unsupported("a window that its dilation spreads over too many elements")
             })?;
             let kernel = FloatConvolution { weights, geometry, layout };
@@ -150,30 +157,30 @@ pub(crate) fn lower(
         }
         (Element::Float32, Element::Int8, Element::Float32) => {
             let weights = ByteWeights::new(operands, output_channels, 0)?;
-            let matrix = weights.matrix(operands, geometry.depth())?;
+            let matrix = weights.matrix(operands, &geometry)?;
             let bias = float_bias(operands, output_channels)?;
             let elements = rows.input * columns.input * input_channels;
             let images = QuantizedImages { count: batch, elements };
             let kernel = DynamicRangeConvolution {
                 images,
                 end: matrix.to_floats(&weights.scales, &bias, options.activation.range()),
+                windows: ByteWindows::new(Geometry { batch: 1, ..geometry }, &matrix),
                 weights: matrix,
-                windows: ByteWindows { geometry: Geometry { batch: 1, ..geometry } },
             };
             Ok(images.lower(shape, (operands.isa, Formula::Xnnpack), kernel, image))
         }
         _ if both_bytes(input, output) && filter.element.is_byte() => {
             let weights = ByteWeights::new(operands, output_channels, 0)?;
-            let matrix = weights.matrix(operands, geometry.depth())?;
+            let matrix = weights.matrix(operands, &geometry)?;
             let Requantization { scales, bias, output } =
                 Requantization::new(operands, options.activation, &weights)?;
             let zero_point = input.per_tensor()?.1;
             let kernel = QuantizedConvolution {
                 end: matrix.to_bytes(zero_point, &scales, &bias, output),
-                weights: matrix,
                 // A zero point of bytes is a byte.
                 input_zero_point: zero_point as u8,
-                windows: ByteWindows { geometry },
+                windows: ByteWindows::new(geometry, &matrix),
+                weights: matrix,
             };
             Ok(Lowered::step(shape, kernel, vec![image]))
         }
@@ -264,8 +271,13 @@ impl ByteWeights {
     }
 
     /// The filter as a matrix for the instruction set, of as many rows as a window has elements.
-    fn matrix(&self, operands: &Operands<'_>, depth: usize) -> Result<ByteMatrix, BackendError> {
-        Ok(ByteMatrix::from_transposed(operands.isa, &self.centred(operands)?, depth))
+    fn matrix(
+        &self,
+        operands: &Operands<'_>,
+        geometry: &Geometry,
+    ) -> Result<ByteMatrix, BackendError> {
+        let (centred, depth) = (self.centred(operands)?, geometry.depth());
+        Ok(ByteMatrix::from_transposed(operands.isa, &centred, depth, geometry.run()))
     }
 
     /// The constant filter less its zero points, in the filter's own order.
@@ -382,7 +394,7 @@ impl FloatConvolution {
             return;
         }
         let windows = (input, &mut scratch.float32[..]);
-        self.layout.for_each_block(band, windows, |windows, rows| {
+        self.layout.for_each_block(band, 0.0, windows, |windows, rows| {
             let row = band.output_row();
             self.weights.multiply(windows, &mut output[rows.start * row..][..rows.len() * row]);
         });
@@ -395,7 +407,7 @@ impl Kernel for FloatConvolution {
     }
 
     fn scratch(&self) -> ScratchSizes {
-        ScratchSizes { float32: self.layout.scratch_float32(), ..ScratchSizes::default() }
+        ScratchSizes { float32: self.layout.scratch(), ..ScratchSizes::default() }
     }
 
     fn grain(&self) -> Option<usize> {
@@ -427,15 +439,17 @@ impl Kernel for FloatConvolution {
     }
 }
 
-/// How windows of floats lie in the input, or where some reach beyond it, in rows that are copied
-/// with zeros around them.
+/// How windows lie in the input, or where some reach beyond it, in rows that are copied with more
+/// around them.
 #[derive(Debug)]
 struct WindowLayout {
     /// Where the runs of a window begin, and their length.
     offsets: Vec<usize>,
     run: usize,
-    /// Elements of an input row, with its zeros if there are.
+    /// Elements of an input row, with those around it if it is copied.
     line: usize,
+    /// How many elements are read of a run, whether there are as many or not.
+    read: usize,
     /// If rows are copied: for how many output rows at a time, and how many.
     copied: Option<Copied>,
 }
@@ -447,21 +461,21 @@ struct Copied {
 }
 
 impl WindowLayout {
-    /// Floats of copied rows, where one output row does not need more: a part of the second-level
+    /// Elements of copied rows, where one output row does not need more: a part of the second-level
     /// cache.
     const COPIED: usize = 48 * 1024;
 
-    /// The most floats of copied rows that one output row may need.
+    /// The most elements of copied rows that one output row may need.
     const MOST_COPIED: usize = 1 << 26;
 
-    /// The layout of the geometry's windows, or `None` if rows would have to be copied to more
-    /// elements than fit.
-    fn new(geometry: &Geometry) -> Option<Self> {
+    /// The layout of the geometry's windows, of whose runs `read` elements are read, or `None` if
+    /// rows would have to be copied to more elements than fit.
+    fn new(geometry: &Geometry, read: usize) -> Option<Self> {
         let Geometry { rows, columns, input_channels: channels, .. } = *geometry;
         let is_inside = |axis: Axis| axis.whole() == (0..axis.output);
-        if is_inside(rows) && is_inside(columns) {
+        if is_inside(rows) && is_inside(columns) && read == geometry.run() {
             let line = columns.input * channels;
-            return Some(Self::of_lines(geometry, line, rows.dilation * line, None));
+            return Some(Self::of_lines(geometry, (line, rows.dilation * line), read, None));
         }
         let pixels =
             (columns.output - 1).checked_mul(columns.stride)?.checked_add(columns.span())?;
@@ -476,33 +490,38 @@ impl WindowLayout {
             rows.output.div_ceil(rows.output.div_ceil(1 + further))
         };
         let copied = Copied { output_rows, rows: (output_rows - 1) * rows.stride + rows.window };
-        Some(Self::of_lines(geometry, line, line, Some(copied)))
+        Some(Self::of_lines(geometry, (line, line), read, Some(copied)))
     }
 
     /// The layout of rows of `line` elements, `between` apart within a window.
-    fn of_lines(geometry: &Geometry, line: usize, between: usize, copied: Option<Copied>) -> Self {
+    fn of_lines(
+        geometry: &Geometry,
+        (line, between): (usize, usize),
+        read: usize,
+        copied: Option<Copied>,
+    ) -> Self {
         let Geometry { rows, columns, input_channels: channels, .. } = *geometry;
-        // Without dilation neighbouring taps are neighbours in the input.
-        let taps = if columns.dilation == 1 { columns.window } else { 1 };
+        let taps = geometry.run() / channels;
         let offsets = (0..rows.window)
             .flat_map(|row| (0..columns.window).step_by(taps).map(move |column| (row, column)))
             .map(|(row, column)| row * between + column * columns.dilation * channels)
             .collect();
-        Self { offsets, run: taps * channels, line, copied }
+        Self { offsets, run: geometry.run(), line, read, copied }
     }
 
-    /// Floats of working memory.
-    fn scratch_float32(&self) -> usize {
-        self.copied.map_or(0, |copied| copied.rows * self.line)
+    /// Elements of working memory.
+    fn scratch(&self) -> usize {
+        self.copied.map_or(0, |copied| copied.rows * self.line + self.read - self.run)
     }
 
     /// Hands the windows of an image's rows to `multiply(windows, their output rows)`, a block at a
-    /// time.
-    fn for_each_block(
+    /// time; what lies outside the image is `outside`.
+    fn for_each_block<T: Copy>(
         &self,
         geometry: &Geometry,
-        (image, scratch): (&[f32], &mut [f32]),
-        mut multiply: impl FnMut(Windows<'_>, Range<usize>),
+        outside: T,
+        (image, scratch): (&[T], &mut [T]),
+        mut multiply: impl FnMut(Windows<'_, T>, Range<usize>),
     ) {
         let rows = geometry.rows;
         let Some(copied) = self.copied else {
@@ -512,18 +531,18 @@ impl WindowLayout {
         for first in (0..rows.output).step_by(copied.output_rows) {
             let block = first..rows.output.min(first + copied.output_rows);
             let (from, of_block) = geometry.band(0, block.clone());
-            self.copy_rows(&of_block, &image[from..], scratch);
+            self.copy_rows(&of_block, outside, &image[from..], scratch);
             multiply(self.windows(geometry, scratch, block.len()), block);
         }
     }
 
     /// The windows of some output rows, the first of which begins at the first value.
-    fn windows<'a>(
+    fn windows<'a, T>(
         &'a self,
         geometry: &Geometry,
-        values: &'a [f32],
+        values: &'a [T],
         output_rows: usize,
-    ) -> Windows<'a> {
+    ) -> Windows<'a, T> {
         let Geometry { rows, columns, input_channels: channels, .. } = *geometry;
         Windows {
             values,
@@ -536,8 +555,8 @@ impl WindowLayout {
         }
     }
 
-    /// Copies the rows under the geometry's windows, with zeros for what lies outside.
-    fn copy_rows(&self, geometry: &Geometry, image: &[f32], to: &mut [f32]) {
+    /// Copies the rows under the geometry's windows, with `outside` for what lies outside.
+    fn copy_rows<T: Copy>(&self, geometry: &Geometry, outside: T, image: &[T], to: &mut [T]) {
         let Geometry { rows, columns, input_channels: channels, .. } = *geometry;
         let count = (rows.output - 1) * rows.stride + rows.window;
         let before = self.line.min(columns.padding * channels);
@@ -545,14 +564,14 @@ impl WindowLayout {
         for (place, line) in to.chunks_exact_mut(self.line).take(count).enumerate() {
             let source = (place * rows.dilation).checked_sub(rows.padding);
             let Some(y) = source.filter(|&y| y < rows.input) else {
-                line.fill(0.0);
+                line.fill(outside);
                 continue;
             };
-            let (outside, rest) = line.split_at_mut(before);
-            let (inside, after) = rest.split_at_mut(len);
-            outside.fill(0.0);
+            let (front, rest) = line.split_at_mut(before);
+            let (inside, behind) = rest.split_at_mut(len);
+            front.fill(outside);
             inside.copy_from_slice(&image[y * columns.input * channels..][..len]);
-            after.fill(0.0);
+            behind.fill(outside);
         }
     }
 }
@@ -560,16 +579,26 @@ impl WindowLayout {
 /// How many rows of windows are laid out at a time.
 const WINDOW_ROWS: usize = 48;
 
-/// Lays out windows of bytes as rows of a matrix.
+/// Hands windows of bytes to a product.
 #[derive(Debug)]
 struct ByteWindows {
     geometry: Geometry,
+    /// How the windows lie, if the product takes them as they lie; they are laid out otherwise.
+    layout: Option<WindowLayout>,
 }
 
 impl ByteWindows {
-    /// The length of a row.
+    fn new(geometry: Geometry, weights: &ByteMatrix) -> Self {
+        let mut windows = Self { geometry, layout: None };
+        if weights.takes_windows() && !windows.are_the_input() {
+            windows.layout = WindowLayout::new(&geometry, ByteMatrix::run_len(geometry.run()));
+        }
+        windows
+    }
+
+    /// The length of a row that is laid out.
     fn row_len(&self) -> usize {
-        ByteMatrix::row_len(self.geometry.depth())
+        ByteMatrix::run_len(self.geometry.depth())
     }
 
     /// Whether the input is the matrix already.
@@ -581,6 +610,8 @@ impl ByteWindows {
     fn scratch(&self, weights: &ByteMatrix) -> usize {
         if self.are_the_input() {
             weights.scratch_bytes(self.geometry.pixels())
+        } else if let Some(layout) = &self.layout {
+            layout.scratch()
         } else {
             WINDOW_ROWS * self.row_len() + weights.scratch_bytes(WINDOW_ROWS)
         }
@@ -595,25 +626,20 @@ impl ByteWindows {
         zero_point: u8,
         (first, len): (usize, usize),
         scratch: &mut [u8],
-        mut multiply: impl FnMut(Rows<'_, u8>, usize, &mut [u8]),
+        mut multiply: impl FnMut(Windows<'_, u8>, usize, &mut [u8]),
     ) {
-        let (stride, channels) = (self.row_len(), self.geometry.output_channels);
+        let (depth, channels) = (self.geometry.depth(), self.geometry.output_channels);
         if self.are_the_input() {
-            let (values, count) = (&input[first / channels * stride..], len / channels);
-            multiply(Rows { values, stride, count }, 0, scratch);
+            let (values, count) = (&input[first / channels * depth..], len / channels);
+            multiply(Windows::rows(values, depth, count), 0, scratch);
             return;
         }
         for (band, from, results) in self.geometry.parts(first, len) {
             let start = results.start / channels;
-            self.for_each_row(
-                &band,
-                &input[from..],
-                zero_point,
-                scratch,
-                |rows, first, scratch| {
-                    multiply(rows, start + first, scratch);
-                },
-            );
+            let image = &input[from..];
+            self.for_each_row(&band, image, zero_point, scratch, |rows, first, scratch| {
+                multiply(rows, start + first, scratch);
+            });
         }
     }
 
@@ -624,16 +650,23 @@ impl ByteWindows {
         input: &[u8],
         zero_point: u8,
         scratch: &mut [u8],
-        mut multiply: impl FnMut(Rows<'_, u8>, usize, &mut [u8]),
+        mut multiply: impl FnMut(Windows<'_, u8>, usize, &mut [u8]),
     ) {
-        let stride = self.row_len();
         if self.are_the_input() {
-            multiply(Rows { values: input, stride, count: band.pixels() }, 0, scratch);
+            multiply(Windows::rows(input, band.depth(), band.pixels()), 0, scratch);
             return;
         }
+        if let Some(layout) = &self.layout {
+            layout.for_each_block(band, zero_point, (input, scratch), |windows, rows| {
+                multiply(windows, rows.start * band.columns.output, &mut []);
+            });
+            return;
+        }
+        let (depth, stride) = (band.depth(), self.row_len());
         let (windows, scratch) = scratch.split_at_mut(WINDOW_ROWS * stride);
         lay_out_windows(band, input, zero_point, windows, stride, |values, count, first| {
-            multiply(Rows { values, stride, count }, first, scratch);
+            let rows = Windows { run: depth, ..Windows::rows(values, stride, count) };
+            multiply(rows, first, scratch);
         });
     }
 

@@ -207,6 +207,23 @@ pub(crate) fn load_u8x16_part(source: &[u8]) -> __m128i {
     unsafe { _mm_maskz_loadu_epi8(mask, source.as_ptr().cast()) }
 }
 
+/// Loads the first bytes of a slice, at most sixty-four; the others are zero.
+#[inline]
+#[target_feature(enable = "avx512bw")]
+pub(crate) fn load_u8x64_part(source: &[u8]) -> __m512i {
+    let mask = u64::MAX.checked_shr(64 - source.len().min(64) as u32).unwrap_or(0);
+    // SAFETY: as for the floats.
+    unsafe { _mm512_maskz_loadu_epi8(mask, source.as_ptr().cast()) }
+}
+
+/// Stores sixteen whole numbers.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) fn store_i32x16(target: &mut [i32; 16], vector: __m512i) {
+    // SAFETY: the reference is valid for sixteen numbers; no alignment is asked for.
+    unsafe { _mm512_storeu_si512(std::ptr::from_mut(target).cast(), vector) }
+}
+
 /// Stores as many of sixteen bytes as the slice takes.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl")]

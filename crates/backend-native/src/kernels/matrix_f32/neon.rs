@@ -2,8 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use crate::kernels::matrix_f32::Windows;
-use crate::kernels::panels::deal_panels;
+use crate::kernels::panels::{Windows, deal_panels};
 use crate::simd::aarch64::{Neon, load_f32x4, store_f32x4, store_f32x4_part};
 
 /// Columns of one vector, and rows of weights that one load of a row's values meets.
@@ -55,7 +54,7 @@ impl Weights {
     pub(super) fn multiply(
         &self,
         _token: Neon,
-        rows: Windows<'_>,
+        rows: Windows<'_, f32>,
         bias: &[f32],
         range: (f32, f32),
         output: &mut [f32],
@@ -67,7 +66,7 @@ impl Weights {
 
 /// Multiplies block by block of rows, panel by panel, in tiles of as many rows as registers allow.
 #[target_feature(enable = "neon")]
-fn multiply(weights: &Weights, rows: Windows<'_>, end: &End<'_>, output: &mut [f32]) {
+fn multiply(weights: &Weights, rows: Windows<'_, f32>, end: &End<'_>, output: &mut [f32]) {
     for first in (0..rows.count).step_by(ROW_BLOCK) {
         let block = first..rows.count.min(first + ROW_BLOCK);
         for panel in &weights.panels {
@@ -86,7 +85,7 @@ fn multiply(weights: &Weights, rows: Windows<'_>, end: &End<'_>, output: &mut [f
 fn multiply_panel<const VECTORS: usize>(
     weights: &Weights,
     panel: &Panel,
-    rows: Windows<'_>,
+    rows: Windows<'_, f32>,
     block: std::ops::Range<usize>,
     end: &End<'_>,
     output: &mut [f32],
@@ -106,7 +105,7 @@ fn multiply_panel<const VECTORS: usize>(
 fn multiply_tile<const ROWS: usize, const VECTORS: usize>(
     weights: &Weights,
     panel: &Panel,
-    rows: Windows<'_>,
+    rows: Windows<'_, f32>,
     first: usize,
     end: &End<'_>,
     output: &mut [f32],

@@ -1,6 +1,6 @@
 //! The portable product, oracle of the others.
 
-use crate::kernels::matrix_f32::Windows;
+use crate::kernels::panels::Windows;
 
 /// Columns of a panel.
 const PANEL: usize = 8;
@@ -32,7 +32,7 @@ impl Weights {
     /// product of its first two operands plus the third.
     pub(super) fn multiply(
         &self,
-        rows: Windows<'_>,
+        rows: Windows<'_, f32>,
         bias: &[f32],
         add: impl Fn(f32, f32, f32) -> f32,
         mut store: impl FnMut(usize, usize, &[f32]),

@@ -13,8 +13,7 @@ macro_rules! level {
             use std::arch::x86_64::*;
             use std::ops::Range;
 
-            use crate::kernels::matrix_f32::Windows;
-            use crate::kernels::panels::deal_panels;
+                        use crate::kernels::panels::{Windows, deal_panels};
             use crate::simd::x86_64::{
                 $Line, $Token, $fmadd_from, $load, $load_part, $store, $store_part,
             };
@@ -72,7 +71,7 @@ macro_rules! level {
                 pub(in crate::kernels::matrix_f32) fn multiply(
                     &self,
                     _token: $Token,
-                    rows: Windows<'_>,
+                    rows: Windows<'_, f32>,
                     bias: &[f32],
                     range: (f32, f32),
                     output: &mut [f32],
@@ -91,7 +90,7 @@ macro_rules! level {
 
             /// The rows, the depth and the place of one product of a panel.
             struct Task<'a> {
-                rows: Windows<'a>,
+                rows: Windows<'a, f32>,
                 /// The runs of each row, and the part of them that is multiplied.
                 offsets: &'a [usize],
                 part: Range<usize>,
@@ -108,7 +107,7 @@ macro_rules! level {
             /// Multiplies block by block of rows, panel by panel, in pieces of the depth whose
             /// weights stay in the first-level cache.
             #[target_feature(enable = $feature)]
-            fn multiply(weights: &Weights, rows: Windows<'_>, end: &End<'_>, output: &mut [f32]) {
+            fn multiply(weights: &Weights, rows: Windows<'_, f32>, end: &End<'_>, output: &mut [f32]) {
                 for first in (0..rows.count).step_by(ROW_BLOCK) {
                     let block = first..rows.count.min(first + ROW_BLOCK);
                     for panel in &weights.panels {
