@@ -198,13 +198,22 @@ pub(crate) fn store_f32x16_part(target: &mut [f32], vector: __m512) {
     unsafe { _mm512_mask_storeu_ps(target.as_mut_ptr(), mask, vector) }
 }
 
-/// Loads the first bytes of a slice, at most sixteen; the others are zero.
+/// Loads the first bytes of a slice, at most thirty-two; the others are zero.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl")]
-pub(crate) fn load_u8x16_part(source: &[u8]) -> __m128i {
-    let mask = ((1u32 << source.len().min(16)) - 1) as u16;
+pub(crate) fn load_u8x32_part(source: &[u8]) -> __m256i {
+    let mask = ((1u64 << source.len().min(32)) - 1) as u32;
     // SAFETY: as for the floats.
-    unsafe { _mm_maskz_loadu_epi8(mask, source.as_ptr().cast()) }
+    unsafe { _mm256_maskz_loadu_epi8(mask, source.as_ptr().cast()) }
+}
+
+/// Stores as many of thirty-two bytes as the slice takes.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl")]
+pub(crate) fn store_u8x32_part(target: &mut [u8], vector: __m256i) {
+    let mask = ((1u64 << target.len().min(32)) - 1) as u32;
+    // SAFETY: as for the floats.
+    unsafe { _mm256_mask_storeu_epi8(target.as_mut_ptr().cast(), mask, vector) }
 }
 
 /// Loads the first bytes of a slice, at most sixty-four; the others are zero.

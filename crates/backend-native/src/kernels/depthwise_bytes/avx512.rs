@@ -14,8 +14,8 @@ use super::{DepthwiseConstants, DepthwiseGeometry};
 use crate::kernels::requantize::OutputRange;
 use crate::ops::window::Axis;
 use crate::simd::x86_64::{
-    Avx512Vnni, Line, load_f32x16, load_i32x16, load_line, load_u8x16, load_u8x16_part, load_u8x64,
-    store_line, store_u8x16, store_u8x16_part,
+    Avx512Vnni, Line, load_f32x16, load_i32x16, load_line, load_u8x32, load_u8x32_part, load_u8x64,
+    store_line, store_u8x32, store_u8x32_part,
 };
 
 /// Channels of one vector.
@@ -29,6 +29,9 @@ const BLOCKS: usize = 4;
 
 /// Channels of as many blocks.
 const WIDE: usize = BLOCKS * LANES;
+
+/// Channels that go together where there are fewer.
+const NARROW: usize = 2 * LANES;
 
 /// The most quads under a window.
 const MAX_QUADS: usize = 4;
@@ -259,22 +262,40 @@ fn convolve(
     let (scratch, _) = scratch.as_chunks_mut::<64>();
     let laid_out = &mut scratch[..BLOCKS * quads.count * columns];
     // What lies beside the input stays as it is for all channels and rows.
-    laid_out.fill([zero_point; 64]);
+    let inside = task.inside();
+    for row in laid_out.chunks_exact_mut(columns) {
+        row[..inside.start].fill([zero_point; 64]);
+        row[inside.end..].fill([zero_point; 64]);
+    }
+    // Dilated columns are not neighbours.
+    let window = if geometry.columns.dilation == 1 { geometry.columns.window } else { 0 };
+    match (geometry.columns.stride, window) {
+        (1, 3) => convolve_channels::<1, 3>(&task, weights, laid_out, result),
+        (1, 5) => convolve_channels::<1, 5>(&task, weights, laid_out, result),
+        (2, 3) => convolve_channels::<2, 3>(&task, weights, laid_out, result),
+        (2, 5) => convolve_channels::<2, 5>(&task, weights, laid_out, result),
+        (1, _) => convolve_channels::<1, 0>(&task, weights, laid_out, result),
+        (2, _) => convolve_channels::<2, 0>(&task, weights, laid_out, result),
+        _ => convolve_channels::<0, 0>(&task, weights, laid_out, result),
+    }
+}
+
+/// Convolves all channels. `STRIDE` is that of columns, `WINDOW` how many neighbouring columns a
+/// window has; 0 stands for any.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
+fn convolve_channels<const STRIDE: usize, const WINDOW: usize>(
+    task: &Task<'_>,
+    weights: &Weights,
+    laid_out: &mut [[u8; 64]],
+    result: &mut [u8],
+) {
     for (index, blocks) in weights.wide.iter().enumerate() {
-        match geometry.columns.stride {
-            1 => convolve_wide::<1>(&task, blocks, index * WIDE, laid_out, result),
-            2 => convolve_wide::<2>(&task, blocks, index * WIDE, laid_out, result),
-            _ => convolve_wide::<0>(&task, blocks, index * WIDE, laid_out, result),
-        }
+        convolve_wide::<STRIDE, WINDOW>(task, blocks, index * WIDE, laid_out, result);
     }
     let first = weights.wide.len() * WIDE;
-    for (index, block) in weights.rest.iter().enumerate() {
-        let channel = first + index * LANES;
-        match geometry.columns.stride {
-            1 => convolve_block::<1>(&task, block, channel, laid_out, result),
-            2 => convolve_block::<2>(&task, block, channel, laid_out, result),
-            _ => convolve_block::<0>(&task, block, channel, laid_out, result),
-        }
+    for (index, blocks) in weights.rest.chunks(NARROW / LANES).enumerate() {
+        let channel = first + index * NARROW;
+        convolve_narrow::<STRIDE, WINDOW>(task, blocks, channel, laid_out, result);
     }
 }
 
@@ -334,9 +355,9 @@ macro_rules! for_each_tile {
     };
 }
 
-/// Convolves sixty-four channels. `STRIDE` is that of columns, or 0 for any.
+/// Convolves sixty-four channels.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
-fn convolve_wide<const STRIDE: usize>(
+fn convolve_wide<const STRIDE: usize, const WINDOW: usize>(
     task: &Task<'_>,
     blocks: &[Block; BLOCKS],
     channel: usize,
@@ -368,7 +389,7 @@ fn convolve_wide<const STRIDE: usize>(
             Under { pixels: d.0, starts, block: d.1, taps: &d.1.taps[phase] },
         ];
         for_each_tile!(task, STRIDE, |COUNT, first, column| {
-            convolve_wide_tile::<COUNT, STRIDE>(
+            convolve_wide_tile::<COUNT, STRIDE, WINDOW>(
                 task,
                 &under,
                 column,
@@ -390,7 +411,7 @@ struct Under<'a> {
 /// Computes `COUNT` neighbouring results of sixty-four channels, whose windows begin at `column`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
 #[inline]
-fn convolve_wide_tile<const COUNT: usize, const STRIDE: usize>(
+fn convolve_wide_tile<const COUNT: usize, const STRIDE: usize, const WINDOW: usize>(
     task: &Task<'_>,
     [a, b, c, d]: &[Under<'_>; BLOCKS],
     column: usize,
@@ -402,8 +423,8 @@ fn convolve_wide_tile<const COUNT: usize, const STRIDE: usize>(
     let zero_point = _mm512_set1_epi16(zero_point as i16);
     let least = _mm512_set1_epi8(task.output.least_byte().cast_signed());
     let window = (task.geometry.columns, column);
-    let low = pack_words::<COUNT, STRIDE>(a, b, window, largest);
-    let high = pack_words::<COUNT, STRIDE>(c, d, window, largest);
+    let low = pack_words::<COUNT, STRIDE, WINDOW>(a, b, window, largest);
+    let high = pack_words::<COUNT, STRIDE, WINDOW>(c, d, window, largest);
     for offset in 0..COUNT {
         let bytes = _mm512_packus_epi16(
             _mm512_adds_epi16(low[offset], zero_point),
@@ -419,14 +440,14 @@ fn convolve_wide_tile<const COUNT: usize, const STRIDE: usize>(
 /// The results of two blocks before their zero point, as words, with no more than the largest.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
 #[inline]
-fn pack_words<const COUNT: usize, const STRIDE: usize>(
+fn pack_words<const COUNT: usize, const STRIDE: usize, const WINDOW: usize>(
     a: &Under<'_>,
     b: &Under<'_>,
     (columns, column): (Axis, usize),
     largest: __m512,
 ) -> [__m512i; COUNT] {
-    let a_sums = sum_windows::<COUNT, STRIDE>(a, columns, column);
-    let b_sums = sum_windows::<COUNT, STRIDE>(b, columns, column);
+    let a_sums = sum_windows::<COUNT, STRIDE, WINDOW>(a, columns, column);
+    let b_sums = sum_windows::<COUNT, STRIDE, WINDOW>(b, columns, column);
     let (a_scales, b_scales) = (load_f32x16(&a.block.scales), load_f32x16(&b.block.scales));
     let mut words = [_mm512_setzero_si512(); COUNT];
     for offset in 0..COUNT {
@@ -443,19 +464,36 @@ fn pack_words<const COUNT: usize, const STRIDE: usize>(
 /// The sums of `COUNT` neighbouring windows of sixteen channels, bias included.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
 #[inline]
-fn sum_windows<const COUNT: usize, const STRIDE: usize>(
+fn sum_windows<const COUNT: usize, const STRIDE: usize, const WINDOW: usize>(
     under: &Under<'_>,
     columns: Axis,
     column: usize,
 ) -> [__m512i; COUNT] {
     let mut sums = [load_i32x16(&under.block.bias); COUNT];
-    let lines = under.taps.lines.chunks_exact(columns.window.max(1));
+    if WINDOW == 0 {
+        let lines = under.taps.lines.chunks_exact(columns.window.max(1));
+        for (&quad, lines) in under.taps.quads.iter().zip(lines) {
+            let values = &under.pixels[under.starts[quad] + column..];
+            let windows = values.windows((COUNT - 1) * STRIDE + 1).step_by(columns.dilation);
+            for (line, values) in lines.iter().zip(windows) {
+                let weights = load_line(line);
+                for offset in 0..COUNT {
+                    let value = load_u8x64(&values[offset * STRIDE]);
+                    sums[offset] = _mm512_dpbusd_epi32(sums[offset], value, weights);
+                }
+            }
+        }
+        return sums;
+    }
+    // What several results have in common is loaded once.
+    let (lines, _) = under.taps.lines.as_chunks::<WINDOW>();
     for (&quad, lines) in under.taps.quads.iter().zip(lines) {
-        let values = under.pixels[under.starts[quad] + column..].windows((COUNT - 1) * STRIDE + 1);
-        for (line, values) in lines.iter().zip(values.step_by(columns.dilation)) {
-            let weights = load_line(line);
+        let values = &under.pixels[under.starts[quad] + column..];
+        let values = &values[..(COUNT - 1) * STRIDE + WINDOW];
+        for tap in 0..WINDOW {
+            let weights = load_line(&lines[tap]);
             for offset in 0..COUNT {
-                let value = load_u8x64(&values[offset * STRIDE]);
+                let value = load_u8x64(&values[offset * STRIDE + tap]);
                 sums[offset] = _mm512_dpbusd_epi32(sums[offset], value, weights);
             }
         }
@@ -496,101 +534,147 @@ fn lay_out_wide(task: &Task<'_>, rows: [Option<&[u8]>; PLACES], target: &mut [[u
     }
 }
 
-/// Convolves sixteen channels, or as many as are left. `STRIDE` is that of columns, or 0 for any.
+/// Convolves sixteen or thirty-two channels, or as many as are left.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
-fn convolve_block<const STRIDE: usize>(
+fn convolve_narrow<const STRIDE: usize, const WINDOW: usize>(
     task: &Task<'_>,
-    block: &Block,
+    blocks: &[Block],
     channel: usize,
     laid_out: &mut [[u8; 64]],
     result: &mut [u8],
 ) {
     let Task { geometry, quads, .. } = *task;
     let channels = geometry.input_channels;
-    let width = LANES.min(channels - channel);
+    let width = NARROW.min(channels - channel);
+    let block_len = quads.count * task.columns;
     let row_len = geometry.columns.output * channels;
     for (row, target) in result.chunks_exact_mut(row_len).enumerate() {
         let (group, phase) = (row / quads.group, row % quads.group);
         if phase == 0 {
             for quad in quads.fresh(group) {
                 let at = quads.slot(group, quad) * task.columns;
-                lay_out(task, task.rows(group, quad, channel), width, &mut laid_out[at..]);
+                lay_out_narrow(task, task.rows(group, quad, channel), width, &mut laid_out[at..]);
             }
         }
-        let under = Under {
-            pixels: laid_out,
-            starts: &task.starts(group),
-            block,
-            taps: &block.taps[phase],
-        };
+        let starts = &task.starts(group);
         let target = &mut target[channel..];
-        for_each_tile!(task, STRIDE, |COUNT, first, column| {
-            convolve_tile::<COUNT, STRIDE>(
-                task,
-                &under,
-                column,
-                width,
-                &mut target[first * channels..],
-            )
-        });
+        let [first, rest @ ..] = blocks else { continue };
+        let (pixels, others) = laid_out.split_at(block_len);
+        let first = Under { pixels, starts, block: first, taps: &first.taps[phase] };
+        if let [second] = rest {
+            let (pixels, _) = others.split_at(block_len);
+            let second = Under { pixels, starts, block: second, taps: &second.taps[phase] };
+            for_each_tile!(task, STRIDE, |COUNT, first_result, column| {
+                let target = &mut target[first_result * channels..];
+                let window = (task.geometry.columns, column);
+                let (_, largest, _) = task.output.parts();
+                let words = pack_words::<COUNT, STRIDE, WINDOW>(
+                    &first,
+                    &second,
+                    window,
+                    _mm512_set1_ps(largest),
+                );
+                store_narrow(task, words, width, target)
+            });
+        } else {
+            for_each_tile!(task, STRIDE, |COUNT, first_result, column| {
+                let target = &mut target[first_result * channels..];
+                let words = words_of_one::<COUNT, STRIDE, WINDOW>(task, &first, column);
+                store_narrow(task, words, width, target)
+            });
+        }
     }
 }
 
-/// Computes `COUNT` neighbouring results of `width` channels, whose windows begin at `column`.
+/// The results of one block before their zero point, as words, with no more than the largest.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
 #[inline]
-fn convolve_tile<const COUNT: usize, const STRIDE: usize>(
+fn words_of_one<const COUNT: usize, const STRIDE: usize, const WINDOW: usize>(
     task: &Task<'_>,
     under: &Under<'_>,
     column: usize,
+) -> [__m512i; COUNT] {
+    let (_, largest, _) = task.output.parts();
+    let largest = _mm512_set1_ps(largest);
+    let sums = sum_windows::<COUNT, STRIDE, WINDOW>(under, task.geometry.columns, column);
+    let scales = load_f32x16(&under.block.scales);
+    let mut words = [_mm512_setzero_si512(); COUNT];
+    for offset in 0..COUNT {
+        let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[offset]), scales);
+        let whole = _mm512_cvtps_epi32(_mm512_min_ps(scaled, largest));
+        words[offset] = _mm512_packs_epi32(whole, whole);
+    }
+    words
+}
+
+/// Puts neighbouring results on their zero point and stores `width` channels of each.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
+#[inline]
+fn store_narrow<const COUNT: usize>(
+    task: &Task<'_>,
+    words: [__m512i; COUNT],
     width: usize,
     target: &mut [u8],
 ) {
-    let (least, largest, zero_point) = task.output.parts();
-    let (least, largest) = (_mm512_set1_ps(least), _mm512_set1_ps(largest));
-    let zero_point = _mm512_set1_epi32(zero_point);
-    let scales = load_f32x16(&under.block.scales);
-    let sums = sum_windows::<COUNT, STRIDE>(under, task.geometry.columns, column);
+    let (_, _, zero_point) = task.output.parts();
+    // Both are bytes.
+    let zero_point = _mm512_set1_epi16(zero_point as i16);
+    let least = _mm256_set1_epi8(task.output.least_byte().cast_signed());
+    // Packing deals four channels at a time: the first and the second block take turns.
+    let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     for offset in 0..COUNT {
-        let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[offset]), scales);
-        let clamped = _mm512_min_ps(_mm512_max_ps(scaled, least), largest);
-        let result = _mm512_add_epi32(_mm512_cvtps_epi32(clamped), zero_point);
-        let narrow = _mm512_cvtepi32_epi8(result);
+        let words = _mm512_adds_epi16(words[offset], zero_point);
+        let bytes = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(words, words));
+        let bytes = _mm256_max_epu8(_mm512_castsi512_si256(bytes), least);
         let at = &mut target[offset * task.geometry.input_channels..];
-        match at.first_chunk_mut::<LANES>() {
-            Some(bytes) if width == LANES => store_u8x16(bytes, narrow),
-            _ => store_u8x16_part(&mut at[..width], narrow),
+        match at.first_chunk_mut::<NARROW>() {
+            Some(at) if width == NARROW => store_u8x32(at, bytes),
+            _ => store_u8x32_part(&mut at[..width], bytes),
         }
     }
 }
 
-/// Lays out sixteen channels of four rows, or as many as are left.
+/// Lays out thirty-two channels of four rows, or as many as are left.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
 #[inline]
-fn lay_out(task: &Task<'_>, rows: [Option<&[u8]>; PLACES], width: usize, target: &mut [[u8; 64]]) {
-    let outside = _mm_set1_epi8(task.zero_point.cast_signed());
-    // Byte 4 * lane + place comes from byte 16 * place + lane.
-    let order = _mm512_set_epi8(
-        63, 47, 31, 15, 62, 46, 30, 14, 61, 45, 29, 13, 60, 44, 28, 12, 59, 43, 27, 11, 58, 42, 26,
-        10, 57, 41, 25, 9, 56, 40, 24, 8, 55, 39, 23, 7, 54, 38, 22, 6, 53, 37, 21, 5, 52, 36, 20,
-        4, 51, 35, 19, 3, 50, 34, 18, 2, 49, 33, 17, 1, 48, 32, 16, 0,
+fn lay_out_narrow(
+    task: &Task<'_>,
+    rows: [Option<&[u8]>; PLACES],
+    width: usize,
+    target: &mut [[u8; 64]],
+) {
+    let block_len = task.quads.count * task.columns;
+    let outside = _mm256_set1_epi8(task.zero_point.cast_signed());
+    let inside = task.inside();
+    let (first, second) = target.split_at_mut(block_len);
+    let (first, second) = (&mut first[inside.clone()], &mut second[inside.clone()]);
+    // Byte 4 * lane + place of the first block comes from byte 32 * place + lane, that of the second
+    // from sixteen bytes behind.
+    let first_lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    let order = _mm512_add_epi8(
+        _mm512_mullo_epi32(first_lanes, _mm512_set1_epi32(0x0101_0101)),
+        _mm512_set1_epi32(0x6040_2000),
     );
+    let second_order = _mm512_add_epi8(order, _mm512_set1_epi8(LANES as i8));
     let mut at = 0;
-    for line in &mut target[task.inside()] {
+    for index in 0..inside.len() {
         let mut pixels = [outside; PLACES];
         for (pixel, row) in pixels.iter_mut().zip(rows) {
             let Some(row) = row else { continue };
             let from = &row[at..];
-            match from.first_chunk::<LANES>() {
-                Some(bytes) if width == LANES => *pixel = load_u8x16(bytes),
-                _ => *pixel = load_u8x16_part(&from[..width]),
+            match from.first_chunk::<NARROW>() {
+                Some(bytes) if width == NARROW => *pixel = load_u8x32(bytes),
+                _ => *pixel = load_u8x32_part(&from[..width]),
             }
         }
         at += task.geometry.input_channels;
         let [a, b, c, d] = pixels;
-        let low = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(a), b);
-        let high = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(c), d);
-        let pixels = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
-        store_line(line, _mm512_permutexvar_epi8(order, pixels));
+        let low = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(a), b);
+        let high = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(c), d);
+        store_line(&mut first[index], _mm512_permutex2var_epi8(low, order, high));
+        if width > LANES {
+            let second = &mut second[index];
+            store_line(second, _mm512_permutex2var_epi8(low, second_order, high));
+        }
     }
 }
