@@ -138,20 +138,16 @@ impl<'a> Rows<'a> {
             let line = &self.image[y * columns.input * channels..][..columns.input * channels];
             let inside =
                 columns.padding.min(self.len)..self.len.min(columns.padding + columns.input);
+            let mut at = self.channel;
             for pixels in self.pixels.chunks_exact_mut(block_len) {
                 let pixels = &mut pixels[from..][..self.len * BLOCK];
                 pixels[..inside.start * BLOCK].fill(0.0);
                 pixels[inside.end * BLOCK..].fill(0.0);
-            }
-            let mut at = self.channel;
-            for x in inside {
-                let mut at_block = at;
-                for pixels in self.pixels.chunks_exact_mut(block_len) {
-                    let (pixels, _) = pixels[from..].as_chunks_mut::<BLOCK>();
-                    copy_block(&line[at_block..], &mut pixels[x]);
-                    at_block += BLOCK;
+                let (pixels, _) = pixels[inside.start * BLOCK..inside.end * BLOCK].as_chunks_mut();
+                for (to, from) in pixels.iter_mut().zip(line[at..].chunks(channels)) {
+                    copy_block(from, to);
                 }
-                at += channels;
+                at += BLOCK;
             }
         }
         self.end = first + rows.span();

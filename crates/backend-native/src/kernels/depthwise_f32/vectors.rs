@@ -72,6 +72,11 @@ macro_rules! level {
             ) {
                 let DepthwiseGeometry { columns, input_channels: channels, .. } = *geometry;
                 let row_len = columns.output * channels;
+                let window = if columns.dilation == 1 && columns.window == geometry.rows.window {
+                    columns.window
+                } else {
+                    0
+                };
                 for (row, target) in result.chunks_exact_mut(row_len).enumerate() {
                     rows.move_to(row);
                     let starts = rows.starts(row);
@@ -90,13 +95,17 @@ macro_rules! level {
                                 width: LANES.min(block.width - vector * LANES),
                             };
                             let target = &mut target[block.first + vector * LANES..];
-                            match columns.stride {
-                                1 => convolve_row::<1>(&row, columns.output, target),
-                                2 => convolve_row::<2>(&row, columns.output, target),
-                                stride => {
+                            match (columns.stride, window) {
+                                (1, 3) => convolve_row::<1, 3>(&row, columns.output, target),
+                                (1, 5) => convolve_row::<1, 5>(&row, columns.output, target),
+                                (2, 3) => convolve_row::<2, 3>(&row, columns.output, target),
+                                (2, 5) => convolve_row::<2, 5>(&row, columns.output, target),
+                                (1, _) => convolve_row::<1, 0>(&row, columns.output, target),
+                                (2, _) => convolve_row::<2, 0>(&row, columns.output, target),
+                                (stride, _) => {
                                     for column in 0..columns.output {
                                         let place = (column * stride, column);
-                                        convolve_results::<1, 1>(&row, place, target);
+                                        convolve_results::<1, 1, 0>(&row, place, target);
                                     }
                                 }
                             }
@@ -105,24 +114,30 @@ macro_rules! level {
                 }
             }
 
-            /// Computes a row of `count` results. The last of them begin early enough to be as many
+            /// Computes a row of `count` results of windows of `WINDOW` rows and neighbouring
+            /// columns, or of any if that is 0. The last of them begin early enough to be as many
             /// as the others; some are computed again.
             #[target_feature(enable = $feature)]
-            fn convolve_row<const STRIDE: usize>(row: &Row<'_>, count: usize, target: &mut [f32]) {
+            fn convolve_row<const STRIDE: usize, const WINDOW: usize>(
+                row: &Row<'_>,
+                count: usize,
+                target: &mut [f32],
+            ) {
                 let mut first = 0;
                 while first < count {
                     if count >= RESULTS {
                         let start = first.min(count - RESULTS);
                         let place = (start * STRIDE, start);
-                        convolve_results::<RESULTS, STRIDE>(row, place, target);
+                        convolve_results::<RESULTS, STRIDE, WINDOW>(row, place, target);
                         first += RESULTS;
                     } else if count >= FEW_RESULTS {
                         let start = first.min(count - FEW_RESULTS);
                         let place = (start * STRIDE, start);
-                        convolve_results::<FEW_RESULTS, STRIDE>(row, place, target);
+                        convolve_results::<FEW_RESULTS, STRIDE, WINDOW>(row, place, target);
                         first += FEW_RESULTS;
                     } else {
-                        convolve_results::<1, STRIDE>(row, (first * STRIDE, first), target);
+                        let place = (first * STRIDE, first);
+                        convolve_results::<1, STRIDE, WINDOW>(row, place, target);
                         first += 1;
                     }
                 }
@@ -132,11 +147,34 @@ macro_rules! level {
             /// `pixel`.
             #[target_feature(enable = $feature)]
             #[inline]
-            fn convolve_results<const COUNT: usize, const STRIDE: usize>(
+            fn convolve_results<const COUNT: usize, const STRIDE: usize, const WINDOW: usize>(
                 row: &Row<'_>,
                 (pixel, column): (usize, usize),
                 target: &mut [f32],
             ) {
+                let sums = if WINDOW == 0 {
+                    sum_windows::<COUNT, STRIDE>(row, pixel)
+                } else {
+                    sum_square_windows::<COUNT, STRIDE, WINDOW>(row, pixel)
+                };
+                let (least, largest) = row.range;
+                for (offset, &sum) in sums.iter().enumerate() {
+                    let value = $min($max(sum, least), largest);
+                    let target = &mut target[(column + offset) * row.channels..];
+                    match target.first_chunk_mut::<LANES>() {
+                        Some(target) if row.width == LANES => $store(target, value),
+                        _ => $store_part(&mut target[..row.width], value),
+                    }
+                }
+            }
+
+            /// The sums of `COUNT` neighbouring windows from `pixel` on, bias included.
+            #[target_feature(enable = $feature)]
+            #[inline]
+            fn sum_windows<const COUNT: usize, const STRIDE: usize>(
+                row: &Row<'_>,
+                pixel: usize,
+            ) -> [$Vector; COUNT] {
                 let mut sums = [$load(&row.constants[0]); COUNT];
                 let mut constant = VECTORS;
                 for tap in 0..row.taps {
@@ -152,15 +190,38 @@ macro_rules! level {
                         }
                     }
                 }
-                let (least, largest) = row.range;
-                for (offset, &sum) in sums.iter().enumerate() {
-                    let value = $min($max(sum, least), largest);
-                    let target = &mut target[(column + offset) * row.channels..];
-                    match target.first_chunk_mut::<LANES>() {
-                        Some(target) if row.width == LANES => $store(target, value),
-                        _ => $store_part(&mut target[..row.width], value),
+                sums
+            }
+
+            /// The same for windows of `WINDOW` rows and neighbouring columns, with few checks.
+            #[target_feature(enable = $feature)]
+            #[inline]
+            fn sum_square_windows<const COUNT: usize, const STRIDE: usize, const WINDOW: usize>(
+                row: &Row<'_>,
+                pixel: usize,
+            ) -> [$Vector; COUNT] {
+                let mut rows: [&[[f32; LANES]]; WINDOW] = [&[]; WINDOW];
+                for (values, start) in rows.iter_mut().zip(row.starts) {
+                    *values = &row.pixels[(start + pixel) * VECTORS..]
+                        [..((COUNT - 1) * STRIDE + WINDOW - 1) * VECTORS + 1];
+                }
+                let constants = &row.constants[..WINDOW * WINDOW * VECTORS + 1];
+                let mut sums = [$load(&constants[0]); COUNT];
+                // The columns of larger windows stay a loop: unrolled, they would keep more pixels
+                // than there are registers.
+                let taps = if WINDOW == 3 { WINDOW } else { row.taps };
+                for tap in 0..taps {
+                    for line in 0..WINDOW {
+                        let weight = $load(&constants[(1 + tap * WINDOW + line) * VECTORS]);
+                        let values =
+                            &rows[line][tap * VECTORS..][..(COUNT - 1) * STRIDE * VECTORS + 1];
+                        for offset in 0..COUNT {
+                            let value = $load(&values[offset * STRIDE * VECTORS]);
+                            sums[offset] = $multiply_add(value, weight, sums[offset]);
+                        }
                     }
                 }
+                sums
             }
         }
     };
