@@ -6,7 +6,8 @@ use crate::operator::Alignment;
 use crate::ops::selection::{every, lower_selection};
 use crate::ops::window::bands;
 use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32};
-use crate::slots::{Elements, Inputs, Output, Scratch, misplaced};
+use crate::simd::{Computation, Isa};
+use crate::slots::{Elements, Inputs, Output, Scratch, ScratchSizes, misplaced};
 
 /// The new height and width, above zero as the old ones are.
 fn new_size(operands: &Operands<'_>) -> Result<[usize; 2], BackendError> {
@@ -41,6 +42,7 @@ pub(crate) fn lower_bilinear(
         return Err(operands.invalid("expected aligned corners or half pixel centers, found both"));
     }
     let kernel = ResizeBilinear {
+        isa: operands.isa,
         height,
         width,
         channels,
@@ -113,6 +115,7 @@ fn samples(from: usize, to: usize, alignment: Alignment) -> Vec<Sample> {
 /// Weighted means of four source pixels.
 #[derive(Debug)]
 struct ResizeBilinear {
+    isa: Isa,
     height: usize,
     width: usize,
     channels: usize,
@@ -157,9 +160,96 @@ impl ResizeBilinear {
             }
         }
     }
+
+    /// Computes the part of the output from element `first` on. Source rows are mixed across once
+    /// for all output rows that they are mixed down to.
+    fn mix_floats(&self, input: &[f32], first: usize, output: &mut [f32], mixed: &mut [f32]) {
+        let row = self.row();
+        if row == 0 {
+            return;
+        }
+        let (mut top, bottom) = mixed.split_at_mut(row);
+        let (mut bottom, _) = bottom.split_at_mut(row);
+        let (mut top_source, mut bottom_source) = (None, None);
+        let bands = bands(first, output.len(), self.rows.len(), row);
+        let samples = bands.flat_map(|(image, rows)| {
+            self.rows[rows].iter().map(move |&(top, bottom, down)| {
+                (image * self.height + top, image * self.height + bottom, down)
+            })
+        });
+        for (results, (above, below, down)) in output.chunks_exact_mut(row).zip(samples) {
+            if top_source != Some(above) && bottom_source == Some(above) {
+                std::mem::swap(&mut top, &mut bottom);
+                std::mem::swap(&mut top_source, &mut bottom_source);
+            }
+            if top_source != Some(above) {
+                self.isa.vectorize(self.across(input, above, top));
+                top_source = Some(above);
+            }
+            if bottom_source != Some(below) {
+                self.isa.vectorize(self.across(input, below, bottom));
+                bottom_source = Some(below);
+            }
+            self.isa.vectorize(Down { top, bottom, down, results });
+        }
+    }
+
+    /// Mixes the row of the input across.
+    fn across<'a>(&'a self, input: &'a [f32], row: usize, results: &'a mut [f32]) -> Across<'a> {
+        let len = self.width * self.channels;
+        let (columns, channels) = (&self.columns[..], self.channels);
+        Across { row: &input[row * len..][..len], columns, channels, results }
+    }
+}
+
+/// A source row, of which every output pixel mixes two pixels.
+struct Across<'a> {
+    row: &'a [f32],
+    columns: &'a [Sample],
+    channels: usize,
+    results: &'a mut [f32],
+}
+
+impl Computation for Across<'_> {
+    type Results = ();
+
+    #[inline(always)]
+    fn compute(self) {
+        let results = self.results.chunks_exact_mut(self.channels);
+        for (results, &(left, right, across)) in results.zip(self.columns) {
+            let left = &self.row[left * self.channels..][..self.channels];
+            let right = &self.row[right * self.channels..][..self.channels];
+            for ((result, left), right) in results.iter_mut().zip(left).zip(right) {
+                *result = left + (right - left) * across;
+            }
+        }
+    }
+}
+
+/// Two rows of the output's width, which an output row mixes.
+struct Down<'a> {
+    top: &'a [f32],
+    bottom: &'a [f32],
+    down: f32,
+    results: &'a mut [f32],
+}
+
+impl Computation for Down<'_> {
+    type Results = ();
+
+    #[inline(always)]
+    fn compute(self) {
+        for ((result, top), bottom) in self.results.iter_mut().zip(self.top).zip(self.bottom) {
+            *result = top + (bottom - top) * self.down;
+        }
+    }
 }
 
 impl Kernel for ResizeBilinear {
+    fn scratch(&self) -> ScratchSizes {
+        ScratchSizes { float32: 2 * self.row(), ..ScratchSizes::default() }
+    }
+
     fn grain(&self) -> Option<usize> {
         Some(self.row())
     }
@@ -168,21 +258,12 @@ impl Kernel for ResizeBilinear {
         &self,
         inputs: Inputs<'_>,
         output: Output<'_>,
-        _scratch: &mut Scratch,
+        scratch: &mut Scratch,
     ) -> Result<(), BackendError> {
         let first = output.first();
         match output.elements {
             Elements::Float32(output) => {
-                let mix =
-                    |[a, b, c, d]: [&[f32]; 4], across: f32, down: f32, result: &mut [f32]| {
-                        let pairs = a.iter().zip(b).zip(c.iter().zip(d));
-                        for (result, ((a, b), (c, d))) in result.iter_mut().zip(pairs) {
-                            let top = a + (b - a) * across;
-                            let bottom = c + (d - c) * across;
-                            *result = top + (bottom - top) * down;
-                        }
-                    };
-                self.each(inputs.float32(0)?, (first, output), mix);
+                self.mix_floats(inputs.float32(0)?, first, output, &mut scratch.float32);
             }
             Elements::Bytes(output) => self.each(inputs.bytes(0)?, (first, output), mix_bytes),
             Elements::Integers(_) => return Err(misplaced()),

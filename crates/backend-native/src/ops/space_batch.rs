@@ -1,6 +1,8 @@
 //! `SPACE_TO_BATCH_ND` and `BATCH_TO_SPACE_ND` over height and width: blocks of pixels to and from
 //! the batch, as dilated convolutions are written in older models.
 
+use std::ops::Range;
+
 use image_embedder_backend::BackendError;
 
 use crate::ops::{Kernel, Lowered, Operands, both_bytes, both_float32, both_integers};
@@ -118,36 +120,74 @@ struct Blocks {
 
 impl Blocks {
     fn copy<T: Copy>(&self, input: &[T], output: &mut [T], zero: T) {
-        output.fill(zero);
+        if self.to_batch {
+            // What the margins lead to; everything else is copied.
+            output.fill(zero);
+        }
         let channels = self.channels;
+        let step = self.block[1] * channels;
         for image in 0..self.batch {
             for i in 0..self.block[0] {
                 for j in 0..self.block[1] {
+                    let columns = self.inside(1, j);
+                    if columns.is_empty() {
+                        continue;
+                    }
                     let small_image = (i * self.block[1] + j) * self.batch + image;
-                    for y in 0..self.small[0] {
-                        for x in 0..self.small[1] {
-                            let inside = |place: usize, axis: usize| {
-                                place
-                                    .checked_sub(self.margin[axis])
-                                    .filter(|&place| place < self.large[axis])
-                            };
-                            let (Some(large_y), Some(large_x)) = (
-                                inside(y * self.block[0] + i, 0),
-                                inside(x * self.block[1] + j, 1),
-                            ) else {
-                                continue;
-                            };
-                            let large = (image * self.large[0] + large_y) * self.large[1] + large_x;
-                            let small = (small_image * self.small[0] + y) * self.small[1] + x;
-                            let (from, to) =
-                                if self.to_batch { (large, small) } else { (small, large) };
-                            output[to * channels..][..channels]
-                                .copy_from_slice(&input[from * channels..][..channels]);
-                        }
+                    for y in self.inside(0, i) {
+                        let row = image * self.large[0] + y * self.block[0] + i - self.margin[0];
+                        let column = columns.start * self.block[1] + j;
+                        let large = row * self.large[1] + column - self.margin[1];
+                        let row = (small_image * self.small[0] + y) * self.small[1];
+                        let small = row + columns.start;
+                        let (from, to) =
+                            if self.to_batch { (large, small) } else { (small, large) };
+                        let steps = if self.to_batch { (step, channels) } else { (channels, step) };
+                        let pixels = (columns.len(), channels);
+                        copy_pixels(
+                            &input[from * channels..],
+                            &mut output[to * channels..],
+                            steps,
+                            pixels,
+                        );
                     }
                 }
             }
         }
+    }
+
+    /// The places along an axis of the small images whose pixel `phase` of a block is inside the
+    /// large ones.
+    fn inside(&self, axis: usize, phase: usize) -> Range<usize> {
+        let (block, margin) = (self.block[axis], self.margin[axis]);
+        let first = margin.saturating_sub(phase).div_ceil(block);
+        let end = (self.large[axis] + margin).saturating_sub(phase).div_ceil(block);
+        let end = end.min(self.small[axis]);
+        first.min(end)..end
+    }
+}
+
+/// Copies a number of pixels of so many channels, from and to every so many elements.
+fn copy_pixels<T: Copy>(
+    input: &[T],
+    output: &mut [T],
+    (from_step, to_step): (usize, usize),
+    (count, channels): (usize, usize),
+) {
+    if channels == 0 {
+        return;
+    }
+    let pixels = output.chunks_mut(to_step).zip(input.chunks(from_step)).take(count);
+    if channels <= 4 {
+        for (to, from) in pixels {
+            for (to, from) in to[..channels].iter_mut().zip(&from[..channels]) {
+                *to = *from;
+            }
+        }
+        return;
+    }
+    for (to, from) in pixels {
+        to[..channels].copy_from_slice(&from[..channels]);
     }
 }
 

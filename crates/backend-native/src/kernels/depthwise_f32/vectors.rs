@@ -72,11 +72,8 @@ macro_rules! level {
             ) {
                 let DepthwiseGeometry { columns, input_channels: channels, .. } = *geometry;
                 let row_len = columns.output * channels;
-                let window = if columns.dilation == 1 && columns.window == geometry.rows.window {
-                    columns.window
-                } else {
-                    0
-                };
+                let window =
+                    if columns.window == geometry.rows.window { columns.window } else { 0 };
                 for (row, target) in result.chunks_exact_mut(row_len).enumerate() {
                     rows.move_to(row);
                     let starts = rows.starts(row);
@@ -193,28 +190,44 @@ macro_rules! level {
                 sums
             }
 
-            /// The same for windows of `WINDOW` rows and neighbouring columns, with few checks.
+            /// The same for windows of `WINDOW` rows and columns, with few checks.
             #[target_feature(enable = $feature)]
             #[inline]
             fn sum_square_windows<const COUNT: usize, const STRIDE: usize, const WINDOW: usize>(
                 row: &Row<'_>,
                 pixel: usize,
             ) -> [$Vector; COUNT] {
+                let span = (WINDOW - 1) * row.dilation;
                 let mut rows: [&[[f32; LANES]]; WINDOW] = [&[]; WINDOW];
                 for (values, start) in rows.iter_mut().zip(row.starts) {
                     *values = &row.pixels[(start + pixel) * VECTORS..]
-                        [..((COUNT - 1) * STRIDE + WINDOW - 1) * VECTORS + 1];
+                        [..((COUNT - 1) * STRIDE + span) * VECTORS + 1];
                 }
                 let constants = &row.constants[..WINDOW * WINDOW * VECTORS + 1];
                 let mut sums = [$load(&constants[0]); COUNT];
-                // The columns of larger windows stay a loop: unrolled, they would keep more pixels
-                // than there are registers.
-                let taps = if WINDOW == 3 { WINDOW } else { row.taps };
-                for tap in 0..taps {
+                if WINDOW == 3 && row.dilation == 1 {
+                    // Unrolled, so that what several results have in common is loaded once; larger
+                    // windows have more of it than there are registers.
+                    let mut near: [&[[f32; LANES]]; WINDOW] = [&[]; WINDOW];
+                    for (near, values) in near.iter_mut().zip(rows) {
+                        *near = &values[..((COUNT - 1) * STRIDE + WINDOW - 1) * VECTORS + 1];
+                    }
+                    for tap in 0..WINDOW {
+                        for line in 0..WINDOW {
+                            let weight = $load(&constants[(1 + tap * WINDOW + line) * VECTORS]);
+                            for offset in 0..COUNT {
+                                let value = $load(&near[line][(offset * STRIDE + tap) * VECTORS]);
+                                sums[offset] = $multiply_add(value, weight, sums[offset]);
+                            }
+                        }
+                    }
+                    return sums;
+                }
+                for tap in 0..row.taps {
                     for line in 0..WINDOW {
                         let weight = $load(&constants[(1 + tap * WINDOW + line) * VECTORS]);
-                        let values =
-                            &rows[line][tap * VECTORS..][..(COUNT - 1) * STRIDE * VECTORS + 1];
+                        let values = &rows[line][tap * row.dilation * VECTORS..]
+                            [..(COUNT - 1) * STRIDE * VECTORS + 1];
                         for offset in 0..COUNT {
                             let value = $load(&values[offset * STRIDE * VECTORS]);
                             sums[offset] = $multiply_add(value, weight, sums[offset]);
