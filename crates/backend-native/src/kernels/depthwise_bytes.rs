@@ -183,7 +183,7 @@ impl DepthwiseBytes {
     ) -> Self {
         let packed = match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni(token) if avx512::takes(&geometry) => {
+            Isa::Avx512Vnni(token) if avx512::takes(&geometry, constants) => {
                 Packed::Avx512(token, avx512::Weights::new(&geometry, zero_point, constants))
             }
             #[cfg(target_arch = "x86_64")]

@@ -14,6 +14,8 @@ mod scalar;
 use crate::kernels::comparison::clamp;
 use crate::kernels::panels::Windows;
 use crate::kernels::requantize::OutputRange;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::requantize::products_fit;
 use crate::simd::Isa;
 #[cfg(target_arch = "aarch64")]
 use crate::simd::aarch64::{Neon, NeonDotprod};
@@ -46,6 +48,9 @@ pub(crate) struct ToBytes {
     scales: Vec<f32>,
     bias: Vec<i32>,
     output: OutputRange,
+    /// Whether sums times scales are to be clamped before they are rounded.
+    #[cfg(target_arch = "x86_64")]
+    overflows: bool,
 }
 
 /// What becomes of the sums: floats.
@@ -144,7 +149,13 @@ impl ByteMatrix {
             .zip(&self.column_sums)
             .map(|(bias, sum)| bias.wrapping_sub(sum.wrapping_mul(zero_point)))
             .collect();
-        ToBytes { scales: padded(scales.to_vec()), bias: padded(bias), output }
+        ToBytes {
+            scales: padded(scales.to_vec()),
+            bias: padded(bias),
+            output,
+            #[cfg(target_arch = "x86_64")]
+            overflows: !products_fit(scales),
+        }
     }
 
     /// Keeps the zero point of the left-hand side open.

@@ -15,6 +15,13 @@ pub(crate) fn round_ties_even(value: f32) -> i32 {
     (value + ROUNDING).to_bits().cast_signed() - ROUNDING_BITS
 }
 
+/// Whether every accumulator times its scale fits a 32-bit number, so that it need not be clamped
+/// before it is rounded to one.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn products_fit(scales: &[f32]) -> bool {
+    scales.iter().all(|&scale| scale < 1.0)
+}
+
 /// The output side of a requantisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct OutputRange {
@@ -76,14 +83,15 @@ impl OutputRange {
         (self.least, self.largest, self.zero_point)
     }
 
-    /// The least result.
+    /// The least and the largest result.
     #[inline(always)]
     #[cfg_attr(
         not(target_arch = "x86_64"),
         allow(dead_code, reason = "only vector kernels take a range apart")
     )]
-    pub(crate) fn least_byte(&self) -> u8 {
-        (self.least as i32 + self.zero_point) as u8
+    pub(crate) fn bytes(&self) -> (u8, u8) {
+        let byte = |bound: f32| (bound as i32 + self.zero_point) as u8;
+        (byte(self.least), byte(self.largest))
     }
 
     /// A whole number relative to the zero point, clamped, on the zero point.

@@ -316,7 +316,7 @@ fn finish_bytes<const RESULTS: usize>(
     let largest = _mm256_set1_ps(largest);
     // Both are bytes.
     let zero_point = _mm256_set1_epi16(zero_point as i16);
-    let least = _mm_set1_epi8(output.least_byte().cast_signed());
+    let least = _mm_set1_epi8(output.bytes().0.cast_signed());
     let scales = [load_f32x8(&block.scales[0]), load_f32x8(&block.scales[1])];
     let mut halves = [low, high];
     for (sums, scales) in halves.iter_mut().zip(scales) {

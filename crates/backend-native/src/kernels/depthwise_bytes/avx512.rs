@@ -11,7 +11,7 @@
 use std::arch::x86_64::*;
 
 use super::{DepthwiseConstants, DepthwiseGeometry};
-use crate::kernels::requantize::OutputRange;
+use crate::kernels::requantize::{OutputRange, products_fit};
 use crate::ops::window::Axis;
 use crate::simd::x86_64::{
     Avx512Vnni, Line, load_f32x16, load_i32x16, load_line, load_u8x32, load_u8x32_part, load_u8x64,
@@ -43,9 +43,11 @@ const RESULTS: usize = 7;
 /// Results of rows shorter than that.
 const FEW_RESULTS: usize = 4;
 
-/// Whether the kernel has this geometry.
-pub(super) fn takes(geometry: &DepthwiseGeometry) -> bool {
-    geometry.multiplier == 1 && geometry.rows.window <= MAX_QUADS * PLACES
+/// Whether the kernel has this geometry, and these scales.
+pub(super) fn takes(geometry: &DepthwiseGeometry, constants: DepthwiseConstants<'_>) -> bool {
+    geometry.multiplier == 1
+        && geometry.rows.window <= MAX_QUADS * PLACES
+        && products_fit(constants.scales)
 }
 
 /// How windows lie on quads of input rows.
@@ -417,14 +419,15 @@ fn convolve_wide_tile<const COUNT: usize, const STRIDE: usize, const WINDOW: usi
     column: usize,
     target: &mut [u8],
 ) {
-    let (_, largest, zero_point) = task.output.parts();
-    let largest = _mm512_set1_ps(largest);
-    // Both are bytes.
+    let (_, _, zero_point) = task.output.parts();
+    // A zero point of bytes is a byte.
     let zero_point = _mm512_set1_epi16(zero_point as i16);
-    let least = _mm512_set1_epi8(task.output.least_byte().cast_signed());
+    let (least, largest) = task.output.bytes();
+    let (least, largest) =
+        (_mm512_set1_epi8(least.cast_signed()), _mm512_set1_epi8(largest.cast_signed()));
     let window = (task.geometry.columns, column);
-    let low = pack_words::<COUNT, STRIDE, WINDOW>(a, b, window, largest);
-    let high = pack_words::<COUNT, STRIDE, WINDOW>(c, d, window, largest);
+    let low = pack_words::<COUNT, STRIDE, WINDOW>(a, b, window);
+    let high = pack_words::<COUNT, STRIDE, WINDOW>(c, d, window);
     for offset in 0..COUNT {
         let bytes = _mm512_packus_epi16(
             _mm512_adds_epi16(low[offset], zero_point),
@@ -432,19 +435,18 @@ fn convolve_wide_tile<const COUNT: usize, const STRIDE: usize, const WINDOW: usi
         );
         let at = &mut target[offset * task.geometry.input_channels..];
         if let Some(at) = at.first_chunk_mut::<WIDE>() {
-            store_line(at, _mm512_max_epu8(bytes, least));
+            store_line(at, _mm512_min_epu8(_mm512_max_epu8(bytes, least), largest));
         }
     }
 }
 
-/// The results of two blocks before their zero point, as words, with no more than the largest.
+/// The results of two blocks before their zero point, as words.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
 #[inline]
 fn pack_words<const COUNT: usize, const STRIDE: usize, const WINDOW: usize>(
     a: &Under<'_>,
     b: &Under<'_>,
     (columns, column): (Axis, usize),
-    largest: __m512,
 ) -> [__m512i; COUNT] {
     let a_sums = sum_windows::<COUNT, STRIDE, WINDOW>(a, columns, column);
     let b_sums = sum_windows::<COUNT, STRIDE, WINDOW>(b, columns, column);
@@ -453,10 +455,7 @@ fn pack_words<const COUNT: usize, const STRIDE: usize, const WINDOW: usize>(
     for offset in 0..COUNT {
         let a = _mm512_mul_ps(_mm512_cvtepi32_ps(a_sums[offset]), a_scales);
         let b = _mm512_mul_ps(_mm512_cvtepi32_ps(b_sums[offset]), b_scales);
-        words[offset] = _mm512_packs_epi32(
-            _mm512_cvtps_epi32(_mm512_min_ps(a, largest)),
-            _mm512_cvtps_epi32(_mm512_min_ps(b, largest)),
-        );
+        words[offset] = _mm512_packs_epi32(_mm512_cvtps_epi32(a), _mm512_cvtps_epi32(b));
     }
     words
 }
@@ -567,13 +566,7 @@ fn convolve_narrow<const STRIDE: usize, const WINDOW: usize>(
             for_each_tile!(task, STRIDE, |COUNT, first_result, column| {
                 let target = &mut target[first_result * channels..];
                 let window = (task.geometry.columns, column);
-                let (_, largest, _) = task.output.parts();
-                let words = pack_words::<COUNT, STRIDE, WINDOW>(
-                    &first,
-                    &second,
-                    window,
-                    _mm512_set1_ps(largest),
-                );
+                let words = pack_words::<COUNT, STRIDE, WINDOW>(&first, &second, window);
                 store_narrow(task, words, width, target)
             });
         } else {
@@ -586,7 +579,7 @@ fn convolve_narrow<const STRIDE: usize, const WINDOW: usize>(
     }
 }
 
-/// The results of one block before their zero point, as words, with no more than the largest.
+/// The results of one block before their zero point, as words.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
 #[inline]
 fn words_of_one<const COUNT: usize, const STRIDE: usize, const WINDOW: usize>(
@@ -594,14 +587,12 @@ fn words_of_one<const COUNT: usize, const STRIDE: usize, const WINDOW: usize>(
     under: &Under<'_>,
     column: usize,
 ) -> [__m512i; COUNT] {
-    let (_, largest, _) = task.output.parts();
-    let largest = _mm512_set1_ps(largest);
     let sums = sum_windows::<COUNT, STRIDE, WINDOW>(under, task.geometry.columns, column);
     let scales = load_f32x16(&under.block.scales);
     let mut words = [_mm512_setzero_si512(); COUNT];
     for offset in 0..COUNT {
         let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[offset]), scales);
-        let whole = _mm512_cvtps_epi32(_mm512_min_ps(scaled, largest));
+        let whole = _mm512_cvtps_epi32(scaled);
         words[offset] = _mm512_packs_epi32(whole, whole);
     }
     words
@@ -617,15 +608,18 @@ fn store_narrow<const COUNT: usize>(
     target: &mut [u8],
 ) {
     let (_, _, zero_point) = task.output.parts();
-    // Both are bytes.
+    // A zero point of bytes is a byte.
     let zero_point = _mm512_set1_epi16(zero_point as i16);
-    let least = _mm256_set1_epi8(task.output.least_byte().cast_signed());
+    let (least, largest) = task.output.bytes();
+    let (least, largest) =
+        (_mm256_set1_epi8(least.cast_signed()), _mm256_set1_epi8(largest.cast_signed()));
     // Packing deals four channels at a time: the first and the second block take turns.
     let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     for offset in 0..COUNT {
         let words = _mm512_adds_epi16(words[offset], zero_point);
         let bytes = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(words, words));
         let bytes = _mm256_max_epu8(_mm512_castsi512_si256(bytes), least);
+        let bytes = _mm256_min_epu8(bytes, largest);
         let at = &mut target[offset * task.geometry.input_channels..];
         match at.first_chunk_mut::<NARROW>() {
             Some(at) if width == NARROW => store_u8x32(at, bytes),

@@ -144,7 +144,7 @@ fn finish_bytes<const ROWS: usize, const VECTORS: usize>(
     let largest = _mm256_set1_ps(largest);
     // Both are bytes.
     let zero_point = _mm256_set1_epi16(zero_point as i16);
-    let least = _mm256_set1_epi8(end.output.least_byte().cast_signed());
+    let least = _mm256_set1_epi8(end.output.bytes().0.cast_signed());
     let width = (VECTORS * LANES).min(columns - column);
     // Packing works within halves of a vector: gather what belongs together.
     let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);

@@ -334,11 +334,13 @@ macro_rules! finish_bytes {
     ($sums:ident, $first:expr, $column:expr, $bytes:ident, $output:ident, $rows:ident, $vectors:ident) => {
         let (end, column) = ($bytes.end, $column);
         let scales = &end.scales[column..].as_chunks::<LANES>().0[..$vectors];
-        let (_, largest, zero_point) = end.output.parts();
-        let largest = _mm512_set1_ps(largest);
-        // Both are bytes.
+        let (_, limit, zero_point) = end.output.parts();
+        let limit = _mm512_set1_ps(limit);
+        // A zero point of bytes is a byte.
         let zero_point = _mm512_set1_epi16(zero_point as i16);
-        let least = _mm512_set1_epi8(end.output.least_byte().cast_signed());
+        let (least, largest) = end.output.bytes();
+        let (least, largest) =
+            (_mm512_set1_epi8(least.cast_signed()), _mm512_set1_epi8(largest.cast_signed()));
         // Packing works within quarters of a vector: gather what belongs together.
         let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
         let width = $bytes.columns - column;
@@ -352,8 +354,11 @@ macro_rules! finish_bytes {
                 let index = group * 4 + place;
                 if index < $rows * $vectors {
                     let sum = _mm512_cvtepi32_ps($sums[index / $vectors][index % $vectors]);
-                    let scaled = _mm512_mul_ps(sum, load_f32x16(&scales[index % $vectors]));
-                    results[place] = _mm512_cvtps_epi32(_mm512_min_ps(scaled, largest));
+                    let mut scaled = _mm512_mul_ps(sum, load_f32x16(&scales[index % $vectors]));
+                    if end.overflows {
+                        scaled = _mm512_min_ps(scaled, limit);
+                    }
+                    results[place] = _mm512_cvtps_epi32(scaled);
                 }
             }
             let low = _mm512_packs_epi32(results[0], results[1]);
@@ -362,7 +367,8 @@ macro_rules! finish_bytes {
                 _mm512_adds_epi16(low, zero_point),
                 _mm512_adds_epi16(high, zero_point),
             );
-            let bytes = _mm512_permutexvar_epi32(order, _mm512_max_epu8(bytes, least));
+            let bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, least), largest);
+            let bytes = _mm512_permutexvar_epi32(order, bytes);
             store_line(&mut packed.0[group], bytes);
         }
         let rows = target.chunks_mut($bytes.columns).take($rows);
