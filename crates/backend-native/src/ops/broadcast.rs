@@ -109,12 +109,10 @@ impl Broadcast {
             }
             [Dimension { size, of }, inner @ ..] => {
                 let chunk = self.grain().max(1);
-                for (index, results) in output.chunks_exact_mut(chunk).enumerate() {
-                    let index = start / chunk + index;
-                    let first = part(first, of[0], *size, index, 1);
-                    let second = part(second, of[1], *size, index, 1);
-                    for_each_run(inner, first, second, results, &mut combine);
-                }
+                let count = output.len() / chunk;
+                let first = part(first, of[0], *size, start / chunk, count);
+                let second = part(second, of[1], *size, start / chunk, count);
+                for_each_place(count, *of, inner, first, second, output, &mut combine);
             }
         }
     }
@@ -133,17 +131,29 @@ fn for_each_run<A, B, T>(
     match dimensions {
         [] | [_] => combine(first, second, output),
         [Dimension { size, of }, inner @ ..] => {
-            let chunk = output.len() / size;
-            let step =
-                |len: usize, has: bool| if has { (len / size, len / size) } else { (0, len) };
-            let (a_step, a_len) = step(first.len(), of[0]);
-            let (b_step, b_len) = step(second.len(), of[1]);
-            for (index, results) in output.chunks_exact_mut(chunk).enumerate() {
-                let a = &first[index * a_step..][..a_len];
-                let b = &second[index * b_step..][..b_len];
-                for_each_run(inner, a, b, results, combine);
-            }
+            for_each_place(*size, *of, inner, first, second, output, combine);
         }
+    }
+}
+
+/// Goes through the `size` places of a dimension, and through the inner ones at each.
+fn for_each_place<A, B, T>(
+    size: usize,
+    of: [bool; 2],
+    inner: &[Dimension],
+    first: &[A],
+    second: &[B],
+    output: &mut [T],
+    combine: &mut impl FnMut(&[A], &[B], &mut [T]),
+) {
+    let each = |len: usize| len / size.max(1);
+    let step = |len: usize, has: bool| if has { (each(len), each(len)) } else { (0, len) };
+    let (a_step, a_len) = step(first.len(), of[0]);
+    let (b_step, b_len) = step(second.len(), of[1]);
+    for (index, results) in output.chunks_exact_mut(each(output.len()).max(1)).enumerate() {
+        let a = &first[index * a_step..][..a_len];
+        let b = &second[index * b_step..][..b_len];
+        for_each_run(inner, a, b, results, combine);
     }
 }
 

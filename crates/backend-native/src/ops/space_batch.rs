@@ -177,17 +177,17 @@ fn copy_pixels<T: Copy>(
     if channels == 0 {
         return;
     }
-    let pixels = output.chunks_mut(to_step).zip(input.chunks(from_step)).take(count);
-    if channels <= 4 {
-        for (to, from) in pixels {
-            for (to, from) in to[..channels].iter_mut().zip(&from[..channels]) {
-                *to = *from;
-            }
+    // Lengths that the compiler knows: copies of a few elements are not worth a call.
+    const CHUNK: usize = 16;
+    for (to, from) in output.chunks_mut(to_step).zip(input.chunks(from_step)).take(count) {
+        let (to_chunks, to_rest) = to[..channels].as_chunks_mut::<CHUNK>();
+        let (from_chunks, from_rest) = from[..channels].as_chunks::<CHUNK>();
+        for (to, from) in to_chunks.iter_mut().zip(from_chunks) {
+            *to = *from;
         }
-        return;
-    }
-    for (to, from) in pixels {
-        to[..channels].copy_from_slice(&from[..channels]);
+        for (to, from) in to_rest.iter_mut().zip(from_rest) {
+            *to = *from;
+        }
     }
 }
 
