@@ -2,6 +2,8 @@
 
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "x86_64")]
+mod pairs;
 mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
@@ -32,7 +34,7 @@ enum Packed {
     #[cfg(target_arch = "x86_64")]
     Avx2(crate::simd::x86_64::Avx2, x86_64::avx2::Weights),
     #[cfg(target_arch = "x86_64")]
-    Avx512(crate::simd::x86_64::Avx512Vnni, x86_64::avx512::Weights),
+    Avx512(crate::simd::x86_64::Avx512Vnni, x86_64::avx512::Weights, Option<pairs::Weights>),
     #[cfg(target_arch = "aarch64")]
     Neon(Neon, neon::Weights),
 }
@@ -54,7 +56,9 @@ impl FloatMatrix {
             }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(token) => {
-                Packed::Avx512(token, x86_64::avx512::Weights::new(transposed, depth, columns))
+                let pairs = pairs::Weights::new(transposed, depth, columns);
+                let weights = x86_64::avx512::Weights::new(transposed, depth, columns);
+                Packed::Avx512(token, weights, pairs)
             }
             #[cfg(target_arch = "aarch64")]
             Isa::Neon(neon) | Isa::NeonDotprod(NeonDotprod { neon }) => {
@@ -92,7 +96,11 @@ impl FloatMatrix {
                 weights.multiply(*token, rows, &self.bias, self.range, output);
             }
             #[cfg(target_arch = "x86_64")]
-            Packed::Avx512(token, weights) => {
+            Packed::Avx512(token, _, Some(pairs)) if pairs::Weights::take(&rows) => {
+                pairs.multiply(*token, rows, &self.bias, self.range, output);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Packed::Avx512(token, weights, _) => {
                 weights.multiply(*token, rows, &self.bias, self.range, output);
             }
             #[cfg(target_arch = "aarch64")]
@@ -152,11 +160,13 @@ mod tests {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (seed >> 8) as f32 / (1 << 24) as f32 - 0.5
         };
-        let (columns, lines, run, line) = (5, 7, 17, 200);
+        let (columns, lines, line) = (21, 4, 400);
         let values: Vec<f32> = (0..20 * line).map(|_| noise()).collect();
         let mut cases = 0;
         for level in SimdLevel::available() {
-            for runs in [1, 3, 30] {
+            for (runs, run, results) in
+                [(1, 17, 19), (3, 17, 19), (30, 17, 19), (1, 9, 8), (3, 9, 8), (30, 9, 8)]
+            {
                 for stride in [4, 17] {
                     let offsets: Vec<usize> = (0..runs).map(|tap| tap * 31).collect();
                     let count = columns * lines;
@@ -177,20 +187,20 @@ mod tests {
                         }
                     }
                     let depth = runs * run;
-                    let weights: Vec<f32> = (0..depth * 19).map(|_| noise()).collect();
+                    let weights: Vec<f32> = (0..depth * results).map(|_| noise()).collect();
                     let isa = Isa::new(level).unwrap();
                     let range = (f32::NEG_INFINITY, f32::INFINITY);
-                    let matrix =
-                        FloatMatrix::from_transposed(isa, &weights, depth, &[0.25; 19], range);
-                    let mut found = vec![0.0; count * 19];
+                    let bias = vec![0.25; results];
+                    let matrix = FloatMatrix::from_transposed(isa, &weights, depth, &bias, range);
+                    let mut found = vec![0.0; count * results];
                     matrix.multiply(windows, &mut found);
-                    let mut expected = vec![0.0; count * 19];
+                    let mut expected = vec![0.0; count * results];
                     matrix.multiply(Windows::rows(&rows, depth, count), &mut expected);
-                    assert_eq!(found, expected, "{level} {runs} {stride}");
+                    assert_eq!(found, expected, "{level} {runs} of {run} {stride}");
                     cases += 1;
                 }
             }
         }
-        assert_eq!(cases, SimdLevel::available().len() * 6);
+        assert_eq!(cases, SimdLevel::available().len() * 12);
     }
 }
