@@ -423,19 +423,23 @@ fn convolve_wide_tile<const COUNT: usize, const STRIDE: usize, const WINDOW: usi
     // A zero point of bytes is a byte.
     let zero_point = _mm512_set1_epi16(zero_point as i16);
     let (least, largest) = task.output.bytes();
+    let clamps = (least, largest) != (0, 255);
     let (least, largest) =
         (_mm512_set1_epi8(least.cast_signed()), _mm512_set1_epi8(largest.cast_signed()));
     let window = (task.geometry.columns, column);
     let low = pack_words::<COUNT, STRIDE, WINDOW>(a, b, window);
     let high = pack_words::<COUNT, STRIDE, WINDOW>(c, d, window);
     for offset in 0..COUNT {
-        let bytes = _mm512_packus_epi16(
+        let mut bytes = _mm512_packus_epi16(
             _mm512_adds_epi16(low[offset], zero_point),
             _mm512_adds_epi16(high[offset], zero_point),
         );
+        if clamps {
+            bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, least), largest);
+        }
         let at = &mut target[offset * task.geometry.input_channels..];
         if let Some(at) = at.first_chunk_mut::<WIDE>() {
-            store_line(at, _mm512_min_epu8(_mm512_max_epu8(bytes, least), largest));
+            store_line(at, bytes);
         }
     }
 }
@@ -611,6 +615,7 @@ fn store_narrow<const COUNT: usize>(
     // A zero point of bytes is a byte.
     let zero_point = _mm512_set1_epi16(zero_point as i16);
     let (least, largest) = task.output.bytes();
+    let clamps = (least, largest) != (0, 255);
     let (least, largest) =
         (_mm256_set1_epi8(least.cast_signed()), _mm256_set1_epi8(largest.cast_signed()));
     // Packing deals four channels at a time: the first and the second block take turns.
@@ -618,8 +623,10 @@ fn store_narrow<const COUNT: usize>(
     for offset in 0..COUNT {
         let words = _mm512_adds_epi16(words[offset], zero_point);
         let bytes = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(words, words));
-        let bytes = _mm256_max_epu8(_mm512_castsi512_si256(bytes), least);
-        let bytes = _mm256_min_epu8(bytes, largest);
+        let mut bytes = _mm512_castsi512_si256(bytes);
+        if clamps {
+            bytes = _mm256_min_epu8(_mm256_max_epu8(bytes, least), largest);
+        }
         let at = &mut target[offset * task.geometry.input_channels..];
         match at.first_chunk_mut::<NARROW>() {
             Some(at) if width == NARROW => store_u8x32(at, bytes),

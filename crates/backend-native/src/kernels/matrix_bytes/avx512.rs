@@ -339,6 +339,7 @@ macro_rules! finish_bytes {
         // A zero point of bytes is a byte.
         let zero_point = _mm512_set1_epi16(zero_point as i16);
         let (least, largest) = end.output.bytes();
+        let clamps = (least, largest) != (0, 255);
         let (least, largest) =
             (_mm512_set1_epi8(least.cast_signed()), _mm512_set1_epi8(largest.cast_signed()));
         // Packing works within quarters of a vector: gather what belongs together.
@@ -363,11 +364,13 @@ macro_rules! finish_bytes {
             }
             let low = _mm512_packs_epi32(results[0], results[1]);
             let high = _mm512_packs_epi32(results[2], results[3]);
-            let bytes = _mm512_packus_epi16(
+            let mut bytes = _mm512_packus_epi16(
                 _mm512_adds_epi16(low, zero_point),
                 _mm512_adds_epi16(high, zero_point),
             );
-            let bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, least), largest);
+            if clamps {
+                bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, least), largest);
+            }
             let bytes = _mm512_permutexvar_epi32(order, bytes);
             store_line(&mut packed.0[group], bytes);
         }
