@@ -87,14 +87,23 @@ impl Computation for QuantizeAsTflite<'_> {
         let scale = scale as f32;
         let inverse = 1.0 / scale;
         for (byte, value) in bytes.iter_mut().zip(values) {
-            let shifted = zero_point + value * inverse;
-            // Half away from zero; the sum is far below 2^23, where adding a half is exact enough to
-            // tell the two sides apart, and the conversion cuts off the rest.
-            let rounded = (shifted + 0.5f32.copysign(shifted)) as i32;
+            let rounded = round_half_away(zero_point + value * inverse);
             *byte = (rounded.clamp(-128, 127) + 128) as u8;
         }
         (scale, zero_point as i32 + 128)
     }
+}
+
+/// The nearest whole number of a value of magnitude below 512, that away from zero of two, and some
+/// number of at least 512 of a larger one; zero of NaN. The compiler can vectorise it.
+#[inline(always)]
+fn round_half_away(value: f32) -> i32 {
+    // What the number below a half makes whole, a half and more does as well, and less does not.
+    const ALMOST_HALF: f32 = 0.5f32.next_down();
+    let sum = if value.is_nan() { 0.0 } else { (value.abs() + ALMOST_HALF).min(513.0) };
+    let nearest = round_ties_even(sum);
+    let magnitude = nearest - i32::from(nearest as f32 > sum);
+    if value < 0.0 { -magnitude } else { magnitude }
 }
 
 /// The least and the largest of the values and zero; NaN is neither.
@@ -133,6 +142,28 @@ mod tests {
         |isa, values, bytes| isa.vectorize(QuantizeAsTflite { values, bytes }),
         |isa, values, bytes| isa.vectorize(QuantizeAsXnnpack { values, bytes }),
     ];
+
+    #[test]
+    fn halves_round_away_from_zero() {
+        let mut cases = 0;
+        for whole in -520i16..=520 {
+            let half = f32::from(whole) + 0.5;
+            for value in [half.next_down(), half, half.next_up(), f32::from(whole)] {
+                let expected = if value.abs() < 512.0 { value.round() as i32 } else { 512 };
+                let found = round_half_away(value);
+                if value.abs() < 512.0 {
+                    assert_eq!(found, expected, "{value}");
+                } else {
+                    assert!(found.abs() >= expected && found.is_negative() == (value < 0.0));
+                }
+                cases += 1;
+            }
+        }
+        assert_eq!(cases, 1041 * 4);
+        assert_eq!(round_half_away(f32::NAN), 0);
+        assert!(round_half_away(f32::INFINITY) >= 512);
+        assert!(round_half_away(f32::NEG_INFINITY) <= -512);
+    }
 
     #[test]
     fn range_maps_to_all_bytes() {
