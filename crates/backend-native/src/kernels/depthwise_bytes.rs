@@ -12,6 +12,8 @@ use std::ops::Range;
 
 use crate::kernels::comparison::clamp;
 use crate::kernels::requantize::OutputRange;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::requantize::products_fit;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::operator::Activation;
 use crate::ops::window::{Axis, bands};
@@ -183,8 +185,10 @@ impl DepthwiseBytes {
     ) -> Self {
         let packed = match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni(token) if avx512::takes(&geometry, constants) => {
-                Packed::Avx512(token, avx512::Weights::new(&geometry, zero_point, constants))
+            Isa::Avx512Vnni(token)
+                if avx512::takes(&geometry) && products_fit(constants.scales) =>
+            {
+                Packed::Avx512(token, avx512::Weights::to_bytes(&geometry, zero_point, constants))
             }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2(token) | Isa::Avx512Vnni(Avx512Vnni { avx2: token })
@@ -311,6 +315,8 @@ enum PackedToFloats {
     Scalar(Vec<i16>),
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2, avx2::Weights),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512Vnni, avx512::Weights),
     #[cfg(target_arch = "aarch64")]
     Neon(Neon, neon::Weights),
 }
@@ -333,6 +339,10 @@ impl DepthwiseToFloats {
             output: OutputRange::new(1.0, 0, 0, Activation::None),
         };
         let packed = match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni(token) if avx512::takes(&geometry) => {
+                PackedToFloats::Avx512(token, avx512::Weights::to_floats(&geometry, constants))
+            }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2(token) | Isa::Avx512Vnni(Avx512Vnni { avx2: token })
                 if geometry.multiplier == 1 =>
@@ -362,6 +372,8 @@ impl DepthwiseToFloats {
             PackedToFloats::Scalar(_) => 0,
             #[cfg(target_arch = "x86_64")]
             PackedToFloats::Avx2(..) => avx2::scratch_bytes(&self.geometry),
+            #[cfg(target_arch = "x86_64")]
+            PackedToFloats::Avx512(..) => avx512::scratch_bytes(&self.geometry),
             #[cfg(target_arch = "aarch64")]
             PackedToFloats::Neon(..) => 0,
         }
@@ -407,6 +419,11 @@ impl DepthwiseToFloats {
             }
             #[cfg(target_arch = "x86_64")]
             PackedToFloats::Avx2(token, weights) => {
+                let end = (&self.end, output);
+                weights.run_to_floats(*token, geometry, input, image, end, bytes);
+            }
+            #[cfg(target_arch = "x86_64")]
+            PackedToFloats::Avx512(token, weights) => {
                 let end = (&self.end, output);
                 weights.run_to_floats(*token, geometry, input, image, end, bytes);
             }

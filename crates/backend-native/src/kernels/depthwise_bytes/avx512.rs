@@ -10,12 +10,12 @@
 
 use std::arch::x86_64::*;
 
-use super::{DepthwiseConstants, DepthwiseGeometry};
-use crate::kernels::requantize::{OutputRange, products_fit};
+use super::{DepthwiseConstants, DepthwiseGeometry, FloatEnd};
+use crate::kernels::requantize::OutputRange;
 use crate::ops::window::Axis;
 use crate::simd::x86_64::{
     Avx512Vnni, Line, load_f32x16, load_i32x16, load_line, load_u8x32, load_u8x32_part, load_u8x64,
-    store_line, store_u8x32, store_u8x32_part,
+    store_f32x16, store_f32x16_part, store_line, store_u8x32, store_u8x32_part,
 };
 
 /// Channels of one vector.
@@ -43,11 +43,9 @@ const RESULTS: usize = 7;
 /// Results of rows shorter than that.
 const FEW_RESULTS: usize = 4;
 
-/// Whether the kernel has this geometry, and these scales.
-pub(super) fn takes(geometry: &DepthwiseGeometry, constants: DepthwiseConstants<'_>) -> bool {
-    geometry.multiplier == 1
-        && geometry.rows.window <= MAX_QUADS * PLACES
-        && products_fit(constants.scales)
+/// Whether the kernel has this geometry.
+pub(super) fn takes(geometry: &DepthwiseGeometry) -> bool {
+    geometry.multiplier == 1 && geometry.rows.window <= MAX_QUADS * PLACES
 }
 
 /// How windows lie on quads of input rows.
@@ -107,7 +105,8 @@ pub(super) fn scratch_bytes(geometry: &DepthwiseGeometry) -> usize {
 /// Weights in blocks of sixteen channels.
 #[derive(Debug)]
 pub(super) struct Weights {
-    /// Four blocks for each sixty-four channels, dealt as interleaving deals them.
+    /// Four blocks for each sixty-four channels, dealt as interleaving deals them; none if results
+    /// are floats, which packing does not put in order again.
     wide: Vec<[Block; BLOCKS]>,
     /// The blocks of the channels that are left over, in their order.
     rest: Vec<Block>,
@@ -120,6 +119,8 @@ struct Block {
     /// For each output row of a group, what its windows add up.
     taps: Vec<Taps>,
     bias: [i32; LANES],
+    /// The sum of all weights of a channel.
+    weight_sums: [i32; LANES],
     scales: [f32; LANES],
 }
 
@@ -133,13 +134,32 @@ struct Taps {
 }
 
 impl Weights {
-    pub(super) fn new(
+    /// Packs the constants for results that are bytes.
+    pub(super) fn to_bytes(
         geometry: &DepthwiseGeometry,
         zero_point: u8,
         constants: DepthwiseConstants<'_>,
     ) -> Self {
         let channels = geometry.input_channels;
-        let whole = channels - channels % WIDE;
+        Self::new(geometry, zero_point, constants, channels - channels % WIDE)
+    }
+
+    /// Packs the weights for results that are floats.
+    pub(super) fn to_floats(
+        geometry: &DepthwiseGeometry,
+        constants: DepthwiseConstants<'_>,
+    ) -> Self {
+        Self::new(geometry, 0, constants, 0)
+    }
+
+    /// Packs the first `whole` channels by sixty-four and the others by sixteen.
+    fn new(
+        geometry: &DepthwiseGeometry,
+        zero_point: u8,
+        constants: DepthwiseConstants<'_>,
+        whole: usize,
+    ) -> Self {
+        let channels = geometry.input_channels;
         let new = |channel_of: &dyn Fn(usize) -> Option<usize>| {
             Block::new(geometry, zero_point, constants, channel_of)
         };
@@ -170,10 +190,33 @@ impl Weights {
         let images = input.chunks_exact(geometry.image_elements().max(1));
         let results = output.chunks_exact_mut(geometry.result_elements().max(1));
         for (image, result) in images.zip(results) {
+            let end = &mut End::Bytes { result };
             // SAFETY: the token exists only on processors that have the function's features.
-            unsafe { convolve(self, geometry, zero_point, image, result, scratch) }
+            unsafe { convolve(self, geometry, zero_point, image, end, scratch) }
         }
     }
+
+    /// Convolves one image of the given scale and zero point, for weights that were packed for
+    /// floats.
+    pub(super) fn run_to_floats(
+        &self,
+        _token: Avx512Vnni,
+        geometry: &DepthwiseGeometry,
+        (scale, zero_point): (f32, u8),
+        image: &[u8],
+        (end, result): (&FloatEnd, &mut [f32]),
+        scratch: &mut [u8],
+    ) {
+        let end = &mut End::Floats { end, scale, result };
+        // SAFETY: the token exists only on processors that have the function's features.
+        unsafe { convolve(self, geometry, zero_point, image, end, scratch) }
+    }
+}
+
+/// What becomes of sums, and where it goes.
+enum End<'a> {
+    Bytes { result: &'a mut [u8] },
+    Floats { end: &'a FloatEnd, scale: f32, result: &'a mut [f32] },
 }
 
 /// A weight less its zero point, at most 255 either way, as a sum of signed bytes.
@@ -196,7 +239,12 @@ impl Block {
     ) -> Self {
         let DepthwiseGeometry { rows, columns, input_channels: channels, .. } = *geometry;
         let quads = Quads::new(&rows);
-        let mut block = Self { taps: Vec::new(), bias: [0; LANES], scales: [0.0; LANES] };
+        let mut block = Self {
+            taps: Vec::new(),
+            bias: [0; LANES],
+            weight_sums: [0; LANES],
+            scales: [0.0; LANES],
+        };
         // For each part of weights, tap by tap.
         let mut lanes = vec![[[0i8; LANES]; 3]; rows.window * columns.window];
         for lane in 0..LANES {
@@ -205,6 +253,7 @@ impl Block {
             block.scales[lane] = constants.scales[channel];
             for (tap, lanes) in lanes.iter_mut().enumerate() {
                 let weight = constants.weights[tap * channels + channel];
+                block.weight_sums[lane] += i32::from(weight);
                 let excess = i32::from(weight) * i32::from(zero_point);
                 block.bias[lane] = block.bias[lane].wrapping_sub(excess);
                 for (lanes, part) in lanes.iter_mut().zip(parts(weight)) {
@@ -255,7 +304,7 @@ fn convolve(
     geometry: &DepthwiseGeometry,
     zero_point: u8,
     image: &[u8],
-    result: &mut [u8],
+    end: &mut End<'_>,
     scratch: &mut [u8],
 ) {
     let (quads, output) = (Quads::new(&geometry.rows), &weights.output);
@@ -272,13 +321,13 @@ fn convolve(
     // Dilated columns are not neighbours.
     let window = if geometry.columns.dilation == 1 { geometry.columns.window } else { 0 };
     match (geometry.columns.stride, window) {
-        (1, 3) => convolve_channels::<1, 3>(&task, weights, laid_out, result),
-        (1, 5) => convolve_channels::<1, 5>(&task, weights, laid_out, result),
-        (2, 3) => convolve_channels::<2, 3>(&task, weights, laid_out, result),
-        (2, 5) => convolve_channels::<2, 5>(&task, weights, laid_out, result),
-        (1, _) => convolve_channels::<1, 0>(&task, weights, laid_out, result),
-        (2, _) => convolve_channels::<2, 0>(&task, weights, laid_out, result),
-        _ => convolve_channels::<0, 0>(&task, weights, laid_out, result),
+        (1, 3) => convolve_channels::<1, 3>(&task, weights, laid_out, end),
+        (1, 5) => convolve_channels::<1, 5>(&task, weights, laid_out, end),
+        (2, 3) => convolve_channels::<2, 3>(&task, weights, laid_out, end),
+        (2, 5) => convolve_channels::<2, 5>(&task, weights, laid_out, end),
+        (1, _) => convolve_channels::<1, 0>(&task, weights, laid_out, end),
+        (2, _) => convolve_channels::<2, 0>(&task, weights, laid_out, end),
+        _ => convolve_channels::<0, 0>(&task, weights, laid_out, end),
     }
 }
 
@@ -289,15 +338,17 @@ fn convolve_channels<const STRIDE: usize, const WINDOW: usize>(
     task: &Task<'_>,
     weights: &Weights,
     laid_out: &mut [[u8; 64]],
-    result: &mut [u8],
+    end: &mut End<'_>,
 ) {
-    for (index, blocks) in weights.wide.iter().enumerate() {
-        convolve_wide::<STRIDE, WINDOW>(task, blocks, index * WIDE, laid_out, result);
+    if let End::Bytes { result } = end {
+        for (index, blocks) in weights.wide.iter().enumerate() {
+            convolve_wide::<STRIDE, WINDOW>(task, blocks, index * WIDE, laid_out, result);
+        }
     }
     let first = weights.wide.len() * WIDE;
     for (index, blocks) in weights.rest.chunks(NARROW / LANES).enumerate() {
         let channel = first + index * NARROW;
-        convolve_narrow::<STRIDE, WINDOW>(task, blocks, channel, laid_out, result);
+        convolve_narrow::<STRIDE, WINDOW>(task, blocks, channel, laid_out, end);
     }
 }
 
@@ -385,10 +436,34 @@ fn convolve_wide<const STRIDE: usize, const WINDOW: usize>(
         let [a, b, c, d] = [(a, &blocks[0]), (b, &blocks[1]), (c, &blocks[2]), (d, &blocks[3])];
         let starts = &starts;
         let under = [
-            Under { pixels: a.0, starts, block: a.1, taps: &a.1.taps[phase] },
-            Under { pixels: b.0, starts, block: b.1, taps: &b.1.taps[phase] },
-            Under { pixels: c.0, starts, block: c.1, taps: &c.1.taps[phase] },
-            Under { pixels: d.0, starts, block: d.1, taps: &d.1.taps[phase] },
+            Under {
+                pixels: a.0,
+                starts,
+                block: a.1,
+                taps: &a.1.taps[phase],
+                bias: load_i32x16(&a.1.bias),
+            },
+            Under {
+                pixels: b.0,
+                starts,
+                block: b.1,
+                taps: &b.1.taps[phase],
+                bias: load_i32x16(&b.1.bias),
+            },
+            Under {
+                pixels: c.0,
+                starts,
+                block: c.1,
+                taps: &c.1.taps[phase],
+                bias: load_i32x16(&c.1.bias),
+            },
+            Under {
+                pixels: d.0,
+                starts,
+                block: d.1,
+                taps: &d.1.taps[phase],
+                bias: load_i32x16(&d.1.bias),
+            },
         ];
         for_each_tile!(task, STRIDE, |COUNT, first, column| {
             convolve_wide_tile::<COUNT, STRIDE, WINDOW>(
@@ -408,6 +483,8 @@ struct Under<'a> {
     starts: &'a [usize; MAX_QUADS],
     block: &'a Block,
     taps: &'a Taps,
+    /// What sums begin with.
+    bias: __m512i,
 }
 
 /// Computes `COUNT` neighbouring results of sixty-four channels, whose windows begin at `column`.
@@ -472,7 +549,7 @@ fn sum_windows<const COUNT: usize, const STRIDE: usize, const WINDOW: usize>(
     columns: Axis,
     column: usize,
 ) -> [__m512i; COUNT] {
-    let mut sums = [load_i32x16(&under.block.bias); COUNT];
+    let mut sums = [under.bias; COUNT];
     if WINDOW == 0 {
         let lines = under.taps.lines.chunks_exact(columns.window.max(1));
         for (&quad, lines) in under.taps.quads.iter().zip(lines) {
@@ -544,14 +621,14 @@ fn convolve_narrow<const STRIDE: usize, const WINDOW: usize>(
     blocks: &[Block],
     channel: usize,
     laid_out: &mut [[u8; 64]],
-    result: &mut [u8],
+    end: &mut End<'_>,
 ) {
     let Task { geometry, quads, .. } = *task;
     let channels = geometry.input_channels;
     let width = NARROW.min(channels - channel);
     let block_len = quads.count * task.columns;
-    let row_len = geometry.columns.output * channels;
-    for (row, target) in result.chunks_exact_mut(row_len).enumerate() {
+    let [first, rest @ ..] = blocks else { return };
+    for row in 0..geometry.rows.output {
         let (group, phase) = (row / quads.group, row % quads.group);
         if phase == 0 {
             for quad in quads.fresh(group) {
@@ -560,25 +637,87 @@ fn convolve_narrow<const STRIDE: usize, const WINDOW: usize>(
             }
         }
         let starts = &task.starts(group);
-        let target = &mut target[channel..];
-        let [first, rest @ ..] = blocks else { continue };
+        let at = row * geometry.columns.output * channels + channel;
         let (pixels, others) = laid_out.split_at(block_len);
-        let first = Under { pixels, starts, block: first, taps: &first.taps[phase] };
-        if let [second] = rest {
-            let (pixels, _) = others.split_at(block_len);
-            let second = Under { pixels, starts, block: second, taps: &second.taps[phase] };
-            for_each_tile!(task, STRIDE, |COUNT, first_result, column| {
-                let target = &mut target[first_result * channels..];
-                let window = (task.geometry.columns, column);
-                let words = pack_words::<COUNT, STRIDE, WINDOW>(&first, &second, window);
-                store_narrow(task, words, width, target)
-            });
-        } else {
-            for_each_tile!(task, STRIDE, |COUNT, first_result, column| {
-                let target = &mut target[first_result * channels..];
-                let words = words_of_one::<COUNT, STRIDE, WINDOW>(task, &first, column);
-                store_narrow(task, words, width, target)
-            });
+        let (others, _) = others.split_at(block_len);
+        let bias = bias_of(task, first, end);
+        let first = Under { pixels, starts, block: first, taps: &first.taps[phase], bias };
+        let second = match rest {
+            [second] => {
+                let (bias, taps) = (bias_of(task, second, end), &second.taps[phase]);
+                Some(Under { pixels: others, starts, block: second, taps, bias })
+            }
+            _ => None,
+        };
+        match (&mut *end, &second) {
+            (End::Bytes { result }, Some(second)) => {
+                for_each_tile!(task, STRIDE, |COUNT, place, column| {
+                    let window = (geometry.columns, column);
+                    let words = pack_words::<COUNT, STRIDE, WINDOW>(&first, second, window);
+                    store_narrow(task, words, width, &mut result[at + place * channels..])
+                });
+            }
+            (End::Bytes { result }, None) => {
+                for_each_tile!(task, STRIDE, |COUNT, place, column| {
+                    let words = words_of_one::<COUNT, STRIDE, WINDOW>(task, &first, column);
+                    store_narrow(task, words, width, &mut result[at + place * channels..])
+                });
+            }
+            (End::Floats { end, scale, result }, second) => {
+                let blocks = [Some(&first), second.as_ref()].into_iter().flatten();
+                for (index, under) in blocks.enumerate() {
+                    let channel = channel + index * LANES;
+                    let at = at + index * LANES;
+                    for_each_tile!(task, STRIDE, |COUNT, place, column| {
+                        let target = &mut result[at + place * channels..];
+                        let sums =
+                            sum_windows::<COUNT, STRIDE, WINDOW>(under, geometry.columns, column);
+                        store_floats(sums, (end, *scale), (channel, channels), target)
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// What the sums of a block begin with.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
+#[inline]
+fn bias_of(task: &Task<'_>, block: &Block, end: &End<'_>) -> __m512i {
+    match end {
+        End::Bytes { .. } => load_i32x16(&block.bias),
+        End::Floats { .. } => {
+            let less = _mm512_set1_epi32(-i32::from(task.zero_point));
+            _mm512_mullo_epi32(less, load_i32x16(&block.weight_sums))
+        }
+    }
+}
+
+/// Scales the sums of neighbouring results to floats and stores them.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
+#[inline]
+fn store_floats<const COUNT: usize>(
+    sums: [__m512i; COUNT],
+    (end, scale): (&FloatEnd, f32),
+    (channel, channels): (usize, usize),
+    target: &mut [f32],
+) {
+    let width = LANES.min(channels - channel);
+    let (Some(scales), Some(bias)) =
+        (end.scales[channel..].first_chunk(), end.bias[channel..].first_chunk())
+    else {
+        return;
+    };
+    let factor = _mm512_mul_ps(_mm512_set1_ps(scale), load_f32x16(scales));
+    let bias = load_f32x16(bias);
+    let (least, largest) = (_mm512_set1_ps(end.range.0), _mm512_set1_ps(end.range.1));
+    for offset in 0..COUNT {
+        let value = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[offset]), factor);
+        let value = _mm512_min_ps(_mm512_max_ps(_mm512_add_ps(value, bias), least), largest);
+        let at = &mut target[offset * channels..];
+        match at.first_chunk_mut() {
+            Some(at) if width == LANES => store_f32x16(at, value),
+            _ => store_f32x16_part(&mut at[..width], value),
         }
     }
 }
