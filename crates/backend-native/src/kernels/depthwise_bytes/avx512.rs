@@ -67,7 +67,7 @@ impl Quads {
         }
         let group = (count * PLACES - rows.window) / rows.stride + 1;
         let advance = group * rows.stride;
-        Self { count, group, step: (advance % PLACES == 0).then_some(advance / PLACES) }
+        Self { count, group, step: advance.is_multiple_of(PLACES).then_some(advance / PLACES) }
     }
 
     /// Where quad `quad` of group `group` is kept: a quad of the next group too takes the place of

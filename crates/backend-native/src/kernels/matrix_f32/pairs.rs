@@ -106,9 +106,9 @@ fn multiply_pairs<const COUNT: usize>(
     let mut sums = [load_f32x16(bias); COUNT];
     for (&offset, lines) in rows.offsets.iter().zip(weights.lines.chunks_exact(rows.run)) {
         let mut values = [_mm512_setzero_ps(); COUNT];
-        for pair in 0..COUNT {
+        for (pair, values) in values.iter_mut().enumerate() {
             let from = start + offset + pair * 2 * rows.stride;
-            values[pair] = load_f32x16_part(&rows.values[from..][..len]);
+            *values = load_f32x16_part(&rows.values[from..][..len]);
         }
         for (step, line) in lines.iter().enumerate() {
             let places = _mm512_add_epi32(ahead, _mm512_set1_epi32(step as i32));
