@@ -176,47 +176,66 @@ fn multiply_tile<E: End, const ROWS: usize, const VECTORS: usize>(
     end: &E,
     output: &mut [E::Result],
 ) {
-    let (blocks, rest) = panel.as_chunks::<VECTORS>().0.as_chunks::<STEPS>();
-    let chunks = rows.map(|row| &row.as_chunks::<STEPS>().0[..blocks.len()]);
-    let mut sums = [[[vdupq_n_s32(0); 2]; VECTORS]; ROWS];
-    for (index, block) in blocks.iter().enumerate() {
-        let values =
-            chunks.map(|chunks| vreinterpretq_s16_u16(vmovl_u8(load_u8x8(&chunks[index]))));
-        add_products::<0, ROWS, VECTORS>(&mut sums, &block[0], &values);
-        add_products::<1, ROWS, VECTORS>(&mut sums, &block[1], &values);
-        add_products::<2, ROWS, VECTORS>(&mut sums, &block[2], &values);
-        add_products::<3, ROWS, VECTORS>(&mut sums, &block[3], &values);
-        add_products::<4, ROWS, VECTORS>(&mut sums, &block[4], &values);
-        add_products::<5, ROWS, VECTORS>(&mut sums, &block[5], &values);
-        add_products::<6, ROWS, VECTORS>(&mut sums, &block[6], &values);
-        add_products::<7, ROWS, VECTORS>(&mut sums, &block[7], &values);
-    }
-    let ends = rows.map(|row| &row[blocks.len() * STEPS..][..rest.len()]);
-    for (index, line) in rest.iter().enumerate() {
-        let values = ends.map(|end| vdupq_n_s16(i16::from(end[index])));
-        add_products::<0, ROWS, VECTORS>(&mut sums, line, &values);
-    }
+    let start = [[[vdupq_n_s32(0); 2]; VECTORS]; ROWS];
+    let sums = accumulate::<ROWS, VECTORS>(panel, rows, start);
     end.finish(place, &sums, output);
 }
 
-/// Adds the products of lane `LANE` of each row's values with one row of weights.
+/// Adds the products of rows and a panel to sums.
+///
+/// A function of its own, in which every index of a sum is a constant: sums that are indexed by a
+/// variable anywhere are kept in memory, and stored at every step.
 #[inline]
 #[target_feature(enable = "neon")]
-fn add_products<const LANE: i32, const ROWS: usize, const VECTORS: usize>(
-    sums: &mut [[Vector; VECTORS]; ROWS],
-    line: &[[i16; LANES]; VECTORS],
-    values: &[int16x8_t; ROWS],
-) {
-    for (vector, weights) in line.iter().enumerate() {
-        let weights = load_i16x8(weights);
-        for (sums, &values) in sums.iter_mut().zip(values) {
-            let [low, high] = sums[vector];
-            sums[vector] = [
-                vmlal_laneq_s16::<LANE>(low, vget_low_s16(weights), values),
-                vmlal_high_laneq_s16::<LANE>(high, weights, values),
-            ];
-        }
+fn accumulate<const ROWS: usize, const VECTORS: usize>(
+    panel: &[[i16; LANES]],
+    rows: [&[u8]; ROWS],
+    mut sums: [[Vector; VECTORS]; ROWS],
+) -> [[Vector; VECTORS]; ROWS] {
+    /// Adds the products of one lane of each row's values with one row of weights.
+    macro_rules! add_products {
+        ($lane:literal, $line:expr, $values:ident) => {
+            for vector in 0..VECTORS {
+                let weights = load_i16x8(&$line[vector]);
+                for row in 0..ROWS {
+                    let ([low, high], values) = (sums[row][vector], $values[row]);
+                    sums[row][vector] = [
+                        vmlal_laneq_s16::<$lane>(low, vget_low_s16(weights), values),
+                        vmlal_high_laneq_s16::<$lane>(high, weights, values),
+                    ];
+                }
+            }
+        };
     }
+    let (blocks, rest) = panel.as_chunks::<VECTORS>().0.as_chunks::<STEPS>();
+    let mut chunks: [&[[u8; STEPS]]; ROWS] = [&[]; ROWS];
+    let mut ends: [&[u8]; ROWS] = [&[]; ROWS];
+    for row in 0..ROWS {
+        chunks[row] = &rows[row].as_chunks::<STEPS>().0[..blocks.len()];
+        ends[row] = &rows[row][blocks.len() * STEPS..][..rest.len()];
+    }
+    for (index, block) in blocks.iter().enumerate() {
+        let mut values = [vdupq_n_s16(0); ROWS];
+        for row in 0..ROWS {
+            values[row] = vreinterpretq_s16_u16(vmovl_u8(load_u8x8(&chunks[row][index])));
+        }
+        add_products!(0, block[0], values);
+        add_products!(1, block[1], values);
+        add_products!(2, block[2], values);
+        add_products!(3, block[3], values);
+        add_products!(4, block[4], values);
+        add_products!(5, block[5], values);
+        add_products!(6, block[6], values);
+        add_products!(7, block[7], values);
+    }
+    for (index, line) in rest.iter().enumerate() {
+        let mut values = [vdupq_n_s16(0); ROWS];
+        for row in 0..ROWS {
+            values[row] = vdupq_n_s16(i16::from(ends[row][index]));
+        }
+        add_products!(0, line, values);
+    }
+    sums
 }
 
 /// What becomes of sums.

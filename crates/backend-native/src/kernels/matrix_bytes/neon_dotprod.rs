@@ -95,40 +95,16 @@ fn multiply_tile<E: End, const ROWS: usize, const VECTORS: usize>(
     end: &E,
     output: &mut [E::Result],
 ) {
-    let lines = panel.lines.as_chunks::<VECTORS>().0;
-    // The last load of a row may be shorter than its steps.
-    let (blocks, rest) = lines.split_at(rows[0].len() / BYTES * STEPS);
-    let blocks = blocks.as_chunks::<STEPS>().0;
-    let chunks = rows.map(|row| &row.as_chunks::<BYTES>().0[..blocks.len()]);
-    let flip = vdupq_n_u8(128);
     let mut start = [[vdupq_n_s32(0); 2]; VECTORS];
     for (start, constants) in start.iter_mut().zip(&panel.start) {
         *start = [load_i32x4(&constants[0]), load_i32x4(&constants[1])];
     }
-    let mut sums = [start; ROWS];
-    for (index, block) in blocks.iter().enumerate() {
-        let values =
-            chunks.map(|chunks| vreinterpretq_s8_u8(veorq_u8(load_u8x16(&chunks[index]), flip)));
-        add_products::<0, ROWS, VECTORS>(&mut sums, &block[0], &values);
-        add_products::<1, ROWS, VECTORS>(&mut sums, &block[1], &values);
-        add_products::<2, ROWS, VECTORS>(&mut sums, &block[2], &values);
-        add_products::<3, ROWS, VECTORS>(&mut sums, &block[3], &values);
-    }
-    let ends = rows.map(|row| &row[blocks.len() * BYTES..]);
-    for (index, line) in rest.iter().enumerate() {
-        let values = ends.map(|end| {
-            let mut bytes = [128; 4];
-            for (byte, value) in bytes.iter_mut().zip(end.iter().skip(index * 4)) {
-                *byte = *value;
-            }
-            let values = vreinterpretq_u8_u32(vdupq_n_u32(u32::from_le_bytes(bytes)));
-            vreinterpretq_s8_u8(veorq_u8(values, flip))
-        });
-        add_products::<0, ROWS, VECTORS>(&mut sums, line, &values);
-    }
+    let mut sums = accumulate::<ROWS, VECTORS>(panel, rows, [start; ROWS]);
     if let Some(offsets) = panel.offsets.first_chunk::<VECTORS>() {
-        let row_sums =
-            rows.map(|row| row.iter().fold(0i32, |sum, &byte| sum.wrapping_add(i32::from(byte))));
+        let mut row_sums = [0; ROWS];
+        for (sum, row) in row_sums.iter_mut().zip(rows) {
+            *sum = sum_bytes(row);
+        }
         // Counted loops, which the compiler unrolls, leave the sums in registers.
         for row in 0..ROWS {
             for vector in 0..VECTORS {
@@ -142,21 +118,70 @@ fn multiply_tile<E: End, const ROWS: usize, const VECTORS: usize>(
     end.finish(place, &sums, output);
 }
 
-/// Adds the products of lane `LANE` of each row's values with four rows of weights.
+/// The sum of a row's bytes.
+fn sum_bytes(row: &[u8]) -> i32 {
+    row.iter().fold(0, |sum, &byte| sum.wrapping_add(i32::from(byte)))
+}
+
+/// Adds the products of rows and a panel to sums.
+///
+/// A function of its own, in which every index of a sum is a constant: sums that are indexed by a
+/// variable anywhere are kept in memory, and stored at every step. Closures would be compiled
+/// without the instructions of this function, and called.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-fn add_products<const LANE: usize, const ROWS: usize, const VECTORS: usize>(
-    sums: &mut [[Vector; VECTORS]; ROWS],
-    line: &[[[i8; 16]; 2]; VECTORS],
-    values: &[int8x16_t; ROWS],
-) {
-    for (vector, weights) in line.iter().enumerate() {
-        let (low, high) = (load_i8x16(&weights[0]), load_i8x16(&weights[1]));
-        for (sums, &values) in sums.iter_mut().zip(values) {
-            sums[vector] = [
-                dot_product::<LANE>(sums[vector][0], low, values),
-                dot_product::<LANE>(sums[vector][1], high, values),
-            ];
-        }
+fn accumulate<const ROWS: usize, const VECTORS: usize>(
+    panel: &Panel,
+    rows: [&[u8]; ROWS],
+    mut sums: [[Vector; VECTORS]; ROWS],
+) -> [[Vector; VECTORS]; ROWS] {
+    /// Adds the products of one lane of each row's values with four rows of weights.
+    macro_rules! add_products {
+        ($lane:literal, $line:expr, $values:ident) => {
+            for vector in 0..VECTORS {
+                let weights = &$line[vector];
+                let (low, high) = (load_i8x16(&weights[0]), load_i8x16(&weights[1]));
+                for row in 0..ROWS {
+                    let (sum, values) = (sums[row][vector], $values[row]);
+                    sums[row][vector] = [
+                        dot_product::<$lane>(sum[0], low, values),
+                        dot_product::<$lane>(sum[1], high, values),
+                    ];
+                }
+            }
+        };
     }
+    let lines = panel.lines.as_chunks::<VECTORS>().0;
+    // The last load of a row may be shorter than its steps.
+    let (blocks, rest) = lines.split_at(rows[0].len() / BYTES * STEPS);
+    let blocks = blocks.as_chunks::<STEPS>().0;
+    let mut chunks: [&[[u8; BYTES]]; ROWS] = [&[]; ROWS];
+    for row in 0..ROWS {
+        chunks[row] = &rows[row].as_chunks::<BYTES>().0[..blocks.len()];
+    }
+    let flip = vdupq_n_u8(128);
+    for (index, block) in blocks.iter().enumerate() {
+        let mut values = [vdupq_n_s8(0); ROWS];
+        for row in 0..ROWS {
+            values[row] = vreinterpretq_s8_u8(veorq_u8(load_u8x16(&chunks[row][index]), flip));
+        }
+        add_products!(0, block[0], values);
+        add_products!(1, block[1], values);
+        add_products!(2, block[2], values);
+        add_products!(3, block[3], values);
+    }
+    for (index, line) in rest.iter().enumerate() {
+        let mut values = [vdupq_n_s8(0); ROWS];
+        for row in 0..ROWS {
+            let end = &rows[row][blocks.len() * BYTES..];
+            let mut bytes = [128; 4];
+            for (byte, value) in bytes.iter_mut().zip(end.iter().skip(index * 4)) {
+                *byte = *value;
+            }
+            let four = vreinterpretq_u8_u32(vdupq_n_u32(u32::from_le_bytes(bytes)));
+            values[row] = vreinterpretq_s8_u8(veorq_u8(four, flip));
+        }
+        add_products!(0, line, values);
+    }
+    sums
 }

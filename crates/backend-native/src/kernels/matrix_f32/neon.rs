@@ -116,25 +116,7 @@ fn multiply_tile<const ROWS: usize, const VECTORS: usize>(
     for (start, bias) in start.iter_mut().zip(bias) {
         *start = load_f32x4(bias);
     }
-    let mut sums = [start; ROWS];
-    let runs = panel.lines.as_chunks::<VECTORS>().0.chunks(rows.run.max(1));
-    for (&offset, lines) in rows.offsets.iter().zip(runs) {
-        let rows = starts.map(|start| &rows.values[start + offset..][..lines.len()]);
-        let (blocks, rest) = lines.as_chunks::<LANES>();
-        let chunks = rows.map(|row| &row.as_chunks::<LANES>().0[..blocks.len()]);
-        for (index, block) in blocks.iter().enumerate() {
-            let values = chunks.map(|chunks| load_f32x4(&chunks[index]));
-            add_products::<0, ROWS, VECTORS>(&mut sums, &block[0], &values);
-            add_products::<1, ROWS, VECTORS>(&mut sums, &block[1], &values);
-            add_products::<2, ROWS, VECTORS>(&mut sums, &block[2], &values);
-            add_products::<3, ROWS, VECTORS>(&mut sums, &block[3], &values);
-        }
-        let ends = rows.map(|row| &row[blocks.len() * LANES..][..rest.len()]);
-        for (index, line) in rest.iter().enumerate() {
-            let values = ends.map(|end| vdupq_n_f32(end[index]));
-            add_products::<0, ROWS, VECTORS>(&mut sums, line, &values);
-        }
-    }
+    let sums = accumulate::<ROWS, VECTORS>(panel, rows, starts, [start; ROWS]);
     let (least, largest) = (vdupq_n_f32(end.range.0), vdupq_n_f32(end.range.1));
     for (row, sums) in sums.iter().enumerate() {
         for (vector, &sum) in sums.iter().enumerate() {
@@ -151,18 +133,57 @@ fn multiply_tile<const ROWS: usize, const VECTORS: usize>(
     ROWS
 }
 
-/// Adds the products of lane `LANE` of each row's values with one row of weights.
+/// Adds the products of rows and a panel to sums.
+///
+/// A function of its own, in which every index of a sum is a constant: sums that are indexed by a
+/// variable anywhere are kept in memory, and stored at every step.
 #[inline]
 #[target_feature(enable = "neon")]
-fn add_products<const LANE: i32, const ROWS: usize, const VECTORS: usize>(
-    sums: &mut [[float32x4_t; VECTORS]; ROWS],
-    line: &[[f32; LANES]; VECTORS],
-    values: &[float32x4_t; ROWS],
-) {
-    for (vector, weights) in line.iter().enumerate() {
-        let weights = load_f32x4(weights);
-        for (sums, &values) in sums.iter_mut().zip(values) {
-            sums[vector] = vfmaq_laneq_f32::<LANE>(sums[vector], weights, values);
+fn accumulate<const ROWS: usize, const VECTORS: usize>(
+    panel: &Panel,
+    rows: Windows<'_, f32>,
+    starts: [usize; ROWS],
+    mut sums: [[float32x4_t; VECTORS]; ROWS],
+) -> [[float32x4_t; VECTORS]; ROWS] {
+    /// Adds the products of one lane of each row's values with one row of weights.
+    macro_rules! add_products {
+        ($lane:literal, $line:expr, $values:ident) => {
+            for vector in 0..VECTORS {
+                let weights = load_f32x4(&$line[vector]);
+                for row in 0..ROWS {
+                    let sum = sums[row][vector];
+                    sums[row][vector] = vfmaq_laneq_f32::<$lane>(sum, weights, $values[row]);
+                }
+            }
+        };
+    }
+    let runs = panel.lines.as_chunks::<VECTORS>().0.chunks(rows.run.max(1));
+    for (&offset, lines) in rows.offsets.iter().zip(runs) {
+        let (blocks, rest) = lines.as_chunks::<LANES>();
+        let mut chunks: [&[[f32; LANES]]; ROWS] = [&[]; ROWS];
+        let mut ends: [&[f32]; ROWS] = [&[]; ROWS];
+        for row in 0..ROWS {
+            let run = &rows.values[starts[row] + offset..][..lines.len()];
+            chunks[row] = &run.as_chunks::<LANES>().0[..blocks.len()];
+            ends[row] = &run[blocks.len() * LANES..][..rest.len()];
+        }
+        for (index, block) in blocks.iter().enumerate() {
+            let mut values = [vdupq_n_f32(0.0); ROWS];
+            for row in 0..ROWS {
+                values[row] = load_f32x4(&chunks[row][index]);
+            }
+            add_products!(0, block[0], values);
+            add_products!(1, block[1], values);
+            add_products!(2, block[2], values);
+            add_products!(3, block[3], values);
+        }
+        for (index, line) in rest.iter().enumerate() {
+            let mut values = [vdupq_n_f32(0.0); ROWS];
+            for row in 0..ROWS {
+                values[row] = vdupq_n_f32(ends[row][index]);
+            }
+            add_products!(0, line, values);
         }
     }
+    sums
 }
