@@ -137,38 +137,45 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 impl Peak {
-    /// Rows, depth and columns of the product: a few kilobytes, and whole tiles and panels of every
-    /// level.
-    const SIZES: [usize; 3] = [24, 64, 64];
+    /// Rows and columns of the products: whole tiles and panels of every level.
+    const COUNT: usize = 24;
+    const COLUMNS: usize = 64;
+
+    /// The depth of the product of floats and of that of bytes: weights of sixteen kilobytes, a part
+    /// of the first-level cache.
+    const FLOAT_DEPTH: usize = 64;
+    const BYTE_DEPTH: usize = 256;
 
     fn measure(isa: Isa) -> Self {
-        let [count, depth, columns] = Self::SIZES;
+        let (count, columns) = (Self::COUNT, Self::COLUMNS);
+        let depth = Self::FLOAT_DEPTH;
         let floats = vec![1.0; count * depth];
         let weights = vec![0.5; depth * columns];
         let range = (f32::NEG_INFINITY, f32::INFINITY);
         let matrix = FloatMatrix::from_transposed(isa, &weights, depth, &vec![0.0; columns], range);
         let mut results = vec![0.0; count * columns];
-        let float32 = Self::best(|| {
+        let float32 = Self::best(depth, || {
             matrix.multiply(Windows::rows(&floats, depth, count), &mut results);
         });
+        let depth = Self::BYTE_DEPTH;
         let bytes = vec![1; count * depth];
         let matrix = ByteMatrix::from_transposed(isa, &vec![1; depth * columns], depth, depth);
         let output = OutputRange::new(1.0, 0, 0, Activation::None);
-        let end = matrix.to_bytes(0, &vec![1.0; columns], &vec![0; columns], output);
+        let end = matrix.to_bytes(0, &vec![0.5; columns], &vec![0; columns], output);
         let mut results = vec![0; count * columns];
         let mut scratch = vec![0; matrix.scratch_bytes(count)];
-        let bytes = Self::best(|| {
+        let bytes = Self::best(depth, || {
             let rows = Windows::rows(&bytes[..], depth, count);
             matrix.multiply_to_bytes(rows, &end, &mut results, &mut scratch);
         });
         Self { float32, bytes }
     }
 
-    /// The best rate of some milliseconds of products.
-    fn best(mut multiply: impl FnMut()) -> f64 {
+    /// The best rate of some milliseconds of products of that depth.
+    fn best(depth: usize, mut multiply: impl FnMut()) -> f64 {
         const REPEATS: usize = 16;
         const PATIENCE: Duration = Duration::from_millis(20);
-        let products = Self::SIZES.iter().product::<usize>() * REPEATS;
+        let products = Self::COUNT * depth * Self::COLUMNS * REPEATS;
         let begin = Instant::now();
         let mut best = 0.0f64;
         while begin.elapsed() < PATIENCE {
