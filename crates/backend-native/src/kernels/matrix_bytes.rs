@@ -363,7 +363,17 @@ mod tests {
                                 .collect();
                             let bias: Vec<i32> =
                                 (0..columns).map(|_| noise(&mut seed) as i32 % 5000).collect();
-                            let output = OutputRange::new(0.1, 100, 0, Activation::None);
+                            // An activation that leaves few bytes, and scales that carry sums
+                            // beyond what 32-bit numbers hold.
+                            let (factor, activation) = match kind {
+                                1 => (1.0, Activation::Relu6),
+                                3 => (1e9, Activation::Relu6),
+                                5 => (1e9, Activation::None),
+                                _ => (1.0, Activation::None),
+                            };
+                            let scales: Vec<f32> =
+                                scales.into_iter().map(|scale| scale * factor).collect();
+                            let output = OutputRange::new(0.1, 100, 0, activation);
                             let run = |isa| {
                                 let matrix =
                                     ByteMatrix::from_transposed(isa, &weights, depth, depth);
