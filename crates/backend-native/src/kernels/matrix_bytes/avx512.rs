@@ -43,19 +43,21 @@ impl Weights {
     /// Packs columns of `depth` weights, which meet runs of `run` values.
     pub(super) fn new(transposed: &[i16], depth: usize, run: usize) -> Self {
         let columns = transposed.len() / depth.max(1);
-        let fits = |weights: &[i16]| weights.iter().all(|&weight| i8::try_from(weight).is_ok());
-        let offsets = if fits(transposed) {
-            Vec::new()
-        } else {
-            // Weights of bytes less their zero point, and zero, span at most 256 values.
-            let shift = |column: &[i16]| match column.iter().min() {
-                Some(&least) if !fits(column) => -128 - i32::from(least.min(0)),
-                _ => 0,
-            };
-            let mut offsets: Vec<i32> = transposed.chunks_exact(depth.max(1)).map(shift).collect();
-            offsets.resize(columns.next_multiple_of(LANES), 0);
-            offsets
+        // Weights of bytes less their zero point, and zero, span at most 256 values.
+        let offset = |column: &[i16]| {
+            let range = column.iter().fold((0, 0), |(least, largest): (i16, i16), &weight| {
+                (least.min(weight), largest.max(weight))
+            });
+            match range {
+                (-128.., ..=127) => 0,
+                (least, _) => -128 - i32::from(least),
+            }
         };
+        let mut offsets: Vec<i32> = transposed.chunks_exact(depth.max(1)).map(offset).collect();
+        if offsets.iter().all(|&offset| offset == 0) {
+            offsets.clear();
+        }
+        offsets.resize(offsets.len().next_multiple_of(LANES), 0);
         let vectors = columns.div_ceil(LANES);
         let mut panels = Vec::new();
         for (first, width) in deal_panels(vectors, MAX_VECTORS) {
