@@ -444,13 +444,14 @@ mod tests {
 
     #[test]
     fn a_part_of_a_package_is_tested_in_the_profile_for_emulators() {
-        let cross = parse(&["armv7-unknown-linux-gnueabihf", "--test"]).ok().unwrap();
+        let cross = parse(&["aarch64-unknown-linux-musl", "--test", "--cpu", "cortex-a53"]);
+        let cross = cross.ok().unwrap();
         let target = Target::named(&cross.target).unwrap();
-        let processor = target.processors(&[]).unwrap()[0];
+        let processor = target.processors(&cross.cpu).unwrap()[0];
         let calls = calls(&cross, target, processor).unwrap();
         assert_eq!(
             cargo_arguments(&cross, target, &calls[1]).join(" "),
-            "test --target armv7-unknown-linux-gnueabihf --no-fail-fast --profile emulated \
+            "test --target aarch64-unknown-linux-musl --no-fail-fast --profile emulated \
              --package image-embedder-backend-conformance --features tract --lib --test native \
              --test tract"
         );

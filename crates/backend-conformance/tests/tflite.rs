@@ -58,6 +58,7 @@ const fn within(pattern: &'static str, steps: u32, reason: &'static str) -> Exce
 const OTHER_STEPS: usize = 18;
 
 #[test]
+#[cfg_attr(target_arch = "arm", ignore = "TensorFlow Lite's library is not to be had for it")]
 fn live_results_are_the_frozen_ones() {
     let golden = Golden::read(&fixture(FOLDER)).unwrap();
     let cases = cases::all(FROZEN_SEED);

@@ -97,8 +97,10 @@ pub(super) fn tested(
     } else {
         Some("no TensorFlow Lite or LiteRT library is pinned for this target".to_owned())
     };
+    // The tests of a target that could load libraries, if there were any, say by the target what they
+    // need. Elsewhere the features must be off; they unite in one call, so there are several.
+    let know_the_target = !request.has_libraries && !target.is_static();
     let mut packages = Vec::new();
-    // Features unite in one call, so what must not have those of the others has one of its own.
     let mut own_calls = Vec::new();
     let mut left_out = Vec::new();
     for member in members {
@@ -112,45 +114,43 @@ pub(super) fn tested(
             && WITH_LIBRARIES.contains(&package)
         {
             match package {
-                FACADE => {
+                FACADE | SUITE => {
                     left_out.push((format!("{package} on foreign libraries"), reason.clone()));
-                    own_calls.push(Call {
-                        features: if request.with_tract { &["--features", "tract"] } else { &[] },
-                        ..Call::of(vec![package.to_owned()])
-                    });
-                }
-                SUITE => {
-                    left_out.push((format!("{package} on foreign libraries"), reason.clone()));
-                    own_calls.push(if request.with_tract {
-                        Call {
-                            packages: vec![package.to_owned()],
-                            features: &["--features", "tract"],
-                            test_files: &["native", "tract"],
-                        }
+                    if know_the_target {
+                        packages.push(package.to_owned());
                     } else {
-                        Call {
-                            packages: vec![package.to_owned()],
-                            features: &[],
-                            test_files: &["native"],
-                        }
-                    });
+                        own_calls.push(without_libraries(package, request.with_tract));
+                    }
                 }
-                // Its tests say by the target what they need.
-                PROGRAM if !request.has_libraries => packages.push(package.to_owned()),
+                PROGRAM if know_the_target => packages.push(package.to_owned()),
                 _ => leave_out(reason),
             }
         } else {
             packages.push(package.to_owned());
         }
     }
-    let has_all = request.with_tract && no_libraries.is_none();
-    let all =
-        Call { features: if has_all { &["--all-features"] } else { &[] }, ..Call::of(packages) };
+    let features: &[&str] =
+        if request.with_tract && own_calls.is_empty() { &["--all-features"] } else { &[] };
+    let all = Call { features, ..Call::of(packages) };
     let calls = [all].into_iter().chain(own_calls).collect();
     if !request.with_tract {
         left_out.push(("other packages on tract".to_owned(), "not asked for".to_owned()));
     }
     Selection { calls, left_out }
+}
+
+/// The call that tests the package, the facade or the suite, on the backends without foreign libraries.
+fn without_libraries(package: &str, with_tract: bool) -> Call {
+    let test_files: &[&str] = match (package, with_tract) {
+        (SUITE, true) => &["native", "tract"],
+        (SUITE, false) => &["native"],
+        _ => &[],
+    };
+    Call {
+        packages: vec![package.to_owned()],
+        features: if with_tract { &["--features", "tract"] } else { &[] },
+        test_files,
+    }
 }
 
 /// Of what another processor tests, what depends on the processor. The packages stay the same, and
@@ -238,15 +238,30 @@ mod tests {
     }
 
     #[test]
-    fn the_suite_and_the_facade_run_where_there_is_no_library() {
-        let selections = selections("armv7-unknown-linux-gnueabihf", false, true);
-        assert_eq!(selections.len(), 1);
-        let calls = &selections[0].calls;
+    fn where_there_is_no_library_everything_is_built_once() {
+        let [all] = selections("armv7-unknown-linux-gnueabihf", false, true).try_into().unwrap();
+        assert_eq!(all.calls.len(), 1);
+        assert_eq!(all.calls[0].features, ["--all-features"]);
+        assert!([SUITE, FACADE, PROGRAM].iter().all(|package| is_tested(&all, package)));
+        for package in [SUITE, FACADE] {
+            let what = format!("{package} on foreign libraries");
+            assert!(all.left_out.iter().any(|(name, _)| *name == what));
+        }
+    }
+
+    #[test]
+    fn where_the_library_does_not_run_the_suite_and_the_facade_are_built_without_it() {
+        let members = workspace::members(&workspace::root()).unwrap();
+        let target = Target::named("aarch64-unknown-linux-gnu").unwrap();
+        let processor = target.processors(&["cortex-a72".to_owned()]).unwrap()[0];
+        let request = Request { by_default: false, has_libraries: true, with_tract: true };
+        let calls = tested(&members, target, processor, request).calls;
         assert_eq!(calls.len(), 3);
+        assert!(calls[0].features.is_empty());
         assert_eq!(calls[1].packages, [SUITE]);
+        assert_eq!(calls[1].test_files, ["native", "tract"]);
         assert_eq!(calls[2].packages, [FACADE]);
         assert!(calls[1..].iter().all(|call| call.features == ["--features", "tract"]));
-        assert!(is_tested(&selections[0], PROGRAM));
     }
 
     #[test]

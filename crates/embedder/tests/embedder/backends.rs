@@ -11,13 +11,14 @@ use image_embedder_test_support::model_builder::{PassThrough, TensorKind};
 
 use crate::echo::Echo;
 
-/// Every backend, and the test's own, which is there without any feature.
+/// Every backend, and the test's own, which is there without any feature. Libraries for TensorFlow
+/// Lite and LiteRT are not to be had for 32-bit ARM.
 pub(crate) fn backends() -> Vec<Arc<dyn Backend>> {
     vec![
         Arc::new(Echo::default()),
         #[cfg(feature = "native")]
         Arc::new(image_embedder::native::NativeBackend::new()),
-        #[cfg(feature = "tflite")]
+        #[cfg(all(feature = "tflite", not(target_arch = "arm")))]
         {
             use image_embedder::tflite::{TfliteBackend, TfliteOptions};
 
@@ -25,7 +26,7 @@ pub(crate) fn backends() -> Vec<Arc<dyn Backend>> {
             options.library_path = Some(image_embedder_test_support::tflite_library());
             Arc::new(TfliteBackend::new(options))
         },
-        #[cfg(feature = "litert")]
+        #[cfg(all(feature = "litert", not(target_arch = "arm")))]
         {
             use image_embedder::litert::{LitertBackend, LitertOptions};
 
@@ -44,8 +45,8 @@ fn a_feature_adds_its_backend_and_no_other() {
     let mut expected = vec!["echo"];
     for (name, enabled) in [
         ("native", cfg!(feature = "native")),
-        ("tflite", cfg!(feature = "tflite")),
-        ("litert", cfg!(feature = "litert")),
+        ("tflite", cfg!(all(feature = "tflite", not(target_arch = "arm")))),
+        ("litert", cfg!(all(feature = "litert", not(target_arch = "arm")))),
         ("tract", cfg!(feature = "tract")),
     ] {
         if enabled {
