@@ -13,7 +13,7 @@ use crate::{bench, cross, golden, process, sanitizer, test, tidy, vendored, work
 pub(crate) struct Ci {
     /// The job to run; if not given, all but those that take long
     job: Option<Job>,
-    /// Run also those that take long: they emulate other machines, or install large packages
+    /// Run also those that take long: they build for other machines, or install large packages
     #[arg(long, conflicts_with = "job")]
     all: bool,
 }
@@ -29,8 +29,7 @@ enum Job {
     Clippy,
     /// Documentation, warnings denied
     Doc,
-    /// The facade with no feature, each feature alone, and all of them; tested with each backend
-    /// but tract
+    /// The facade with no feature and each feature alone; tested with each backend but tract
     Features,
     /// The tests of what reads frames and model files, with every access to memory watched
     Sanitizer,
@@ -55,13 +54,10 @@ enum Job {
 }
 
 impl Job {
-    /// Whether the job runs if none is named: all but those that emulate an ARM processor, bring a
-    /// gigabyte of Python packages, or compile for minutes what is compiled already or seldom used.
+    /// Whether the job runs if none is named: all but those that bring a gigabyte of Python packages,
+    /// or compile for minutes what is compiled already or seldom used.
     fn is_usual(self) -> bool {
-        !matches!(
-            self,
-            Self::Cross | Self::Reference | Self::TractAlone | Self::Vendored | Self::CrossOthers
-        )
+        !matches!(self, Self::Reference | Self::TractAlone | Self::Vendored | Self::CrossOthers)
     }
 }
 
@@ -168,9 +164,9 @@ fn facade_tests(feature: Option<&str>) -> Command {
     tests
 }
 
-/// With no feature, each feature alone, and all of them: the lints of the library, warnings
-/// denied, so nothing may be left unused; and, for no backend and each alone, the tests. With all
-/// of them the job that runs every test runs the facade's too; tract alone has a job of its own.
+/// With no feature and each feature alone: the lints of the library, warnings denied, so nothing may
+/// be left unused; and, for no backend and each alone, the tests. With all of them the jobs of the
+/// whole workspace check and test the facade too; the tests with tract alone have a job of their own.
 fn feature_commands(features: &[String]) -> Vec<Command> {
     let choices = [None].into_iter().chain(features.iter().map(|name| Some(name.as_str())));
     let mut commands = Vec::new();
@@ -187,9 +183,6 @@ fn feature_commands(features: &[String]) -> Vec<Command> {
             commands.push(facade_tests(choice));
         }
     }
-    let mut check = process::cargo(&["clippy"]);
-    check.args(FACADE).args(["--lib", "--all-features", "--", "-D", "warnings"]);
-    commands.push(check);
     commands
 }
 
@@ -219,7 +212,6 @@ mod tests {
                 format!("test {package} --lib --tests --features native"),
                 format!("clippy {package} --lib --features image -- -D warnings"),
                 format!("clippy {package} --lib --features tract -- -D warnings"),
-                format!("clippy {package} --lib --all-features -- -D warnings"),
             ]
         );
     }
@@ -229,15 +221,25 @@ mod tests {
         let names = |job, all| -> Vec<String> {
             jobs(&Ci { job, all }).iter().map(|job| format!("{job:?}")).collect()
         };
-        let usual =
-            ["Fmt", "Tidy", "Clippy", "Doc", "Features", "Sanitizer", "Test", "Bench", "Baseline"];
+        let usual = [
+            "Fmt",
+            "Tidy",
+            "Clippy",
+            "Doc",
+            "Features",
+            "Sanitizer",
+            "Test",
+            "Bench",
+            "Baseline",
+            "Cross",
+        ];
         assert_eq!(names(None, false), usual);
         assert_eq!(names(None, true)[..usual.len()], usual);
         assert_eq!(
             names(None, true)[usual.len()..],
-            ["Cross", "Reference", "TractAlone", "Vendored", "CrossOthers"]
+            ["Reference", "TractAlone", "Vendored", "CrossOthers"]
         );
-        assert_eq!(names(Some(Job::Cross), false), ["Cross"]);
+        assert_eq!(names(Some(Job::Vendored), false), ["Vendored"]);
     }
 
     #[test]
