@@ -34,6 +34,7 @@ pub use case::{Case, Elements, Tensor};
 pub use compare::{Tolerance, compare};
 pub use execute::execute;
 pub use golden::Golden;
+pub use random::fnv1a;
 pub use runner::{Exception, Expectation, Report, run};
 
 /// The seed of the frozen cases.

@@ -44,7 +44,8 @@ impl Random {
 /// The 64-bit hash FNV-1a.
 ///
 /// Source of the formula: Fowler, Noll and Vo.
-pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
+#[must_use]
+pub fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
