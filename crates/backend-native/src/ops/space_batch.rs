@@ -120,36 +120,34 @@ struct Blocks {
 
 impl Blocks {
     fn copy<T: Copy>(&self, input: &[T], output: &mut [T], zero: T) {
-        if self.to_batch {
-            // What the margins lead to; everything else is copied.
-            output.fill(zero);
-        }
         let channels = self.channels;
         let step = self.block[1] * channels;
         for image in 0..self.batch {
             for i in 0..self.block[0] {
                 for j in 0..self.block[1] {
-                    let columns = self.inside(1, j);
-                    if columns.is_empty() {
-                        continue;
-                    }
+                    let (rows, columns) = (self.inside(0, i), self.inside(1, j));
                     let small_image = (i * self.block[1] + j) * self.batch + image;
-                    for y in self.inside(0, i) {
+                    for y in 0..self.small[0] {
+                        let small = (small_image * self.small[0] + y) * self.small[1];
+                        let columns = if rows.contains(&y) { columns.clone() } else { 0..0 };
+                        if self.to_batch {
+                            // What the margins lead to.
+                            let row = &mut output[small * channels..][..self.small[1] * channels];
+                            row[..columns.start * channels].fill(zero);
+                            row[columns.end * channels..].fill(zero);
+                        }
+                        if columns.is_empty() {
+                            continue;
+                        }
                         let row = image * self.large[0] + y * self.block[0] + i - self.margin[0];
-                        let column = columns.start * self.block[1] + j;
-                        let large = row * self.large[1] + column - self.margin[1];
-                        let row = (small_image * self.small[0] + y) * self.small[1];
-                        let small = row + columns.start;
+                        let column = columns.start * self.block[1] + j - self.margin[1];
+                        let large = row * self.large[1] + column;
+                        let small = small + columns.start;
                         let (from, to) =
                             if self.to_batch { (large, small) } else { (small, large) };
                         let steps = if self.to_batch { (step, channels) } else { (channels, step) };
-                        let pixels = (columns.len(), channels);
-                        copy_pixels(
-                            &input[from * channels..],
-                            &mut output[to * channels..],
-                            steps,
-                            pixels,
-                        );
+                        let (from, to) = (&input[from * channels..], &mut output[to * channels..]);
+                        copy_pixels(from, to, steps, (columns.len(), channels));
                     }
                 }
             }
@@ -177,17 +175,25 @@ fn copy_pixels<T: Copy>(
     if channels == 0 {
         return;
     }
+    let pixels = output.chunks_mut(to_step).zip(input.chunks(from_step)).take(count);
     // Lengths that the compiler knows: copies of a few elements are not worth a call.
-    const CHUNK: usize = 16;
-    for (to, from) in output.chunks_mut(to_step).zip(input.chunks(from_step)).take(count) {
-        let (to_chunks, to_rest) = to[..channels].as_chunks_mut::<CHUNK>();
-        let (from_chunks, from_rest) = from[..channels].as_chunks::<CHUNK>();
-        for (to, from) in to_chunks.iter_mut().zip(from_chunks) {
-            *to = *from;
+    match channels {
+        1 => pixels.for_each(|(to, from)| copy::<_, 1>(to, from)),
+        3 => pixels.for_each(|(to, from)| copy::<_, 3>(to, from)),
+        4 => pixels.for_each(|(to, from)| copy::<_, 4>(to, from)),
+        16 => pixels.for_each(|(to, from)| copy::<_, 16>(to, from)),
+        32 => pixels.for_each(|(to, from)| copy::<_, 32>(to, from)),
+        _ => {
+            pixels.for_each(|(to, from)| to[..channels].copy_from_slice(&from[..channels]));
         }
-        for (to, from) in to_rest.iter_mut().zip(from_rest) {
-            *to = *from;
-        }
+    }
+}
+
+/// Copies the first elements.
+#[inline(always)]
+fn copy<T: Copy, const LEN: usize>(to: &mut [T], from: &[T]) {
+    if let (Some(to), Some(from)) = (to.first_chunk_mut::<LEN>(), from.first_chunk::<LEN>()) {
+        *to = *from;
     }
 }
 
