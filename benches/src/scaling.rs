@@ -14,8 +14,9 @@ use crate::model::ModelFile;
 use crate::peers::Entrant;
 use crate::running::{Running, compile};
 
-/// How long each session computes in a turn, about: much longer than it takes to start both.
-const TURN: Duration = Duration::from_millis(20);
+/// How long each session computes in a turn, about: much longer than it takes to start both, and than
+/// an operating system takes to move one of two new threads to a processor of its own.
+const TURN: Duration = Duration::from_millis(100);
 
 /// What a second thread does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
