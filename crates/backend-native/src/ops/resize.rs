@@ -219,10 +219,16 @@ impl Computation for Across<'_> {
         for (results, &(left, right, across)) in results.zip(self.columns) {
             let left = &self.row[left * self.channels..][..self.channels];
             let right = &self.row[right * self.channels..][..self.channels];
-            for ((result, left), right) in results.iter_mut().zip(left).zip(right) {
-                *result = left + (right - left) * across;
-            }
+            mix(left, right, across, results);
         }
+    }
+}
+
+/// Mixes values in pairs; the second have the share given.
+#[inline(always)]
+fn mix(first: &[f32], second: &[f32], share: f32, results: &mut [f32]) {
+    for ((result, first), second) in results.iter_mut().zip(first).zip(second) {
+        *result = first + (second - first) * share;
     }
 }
 
@@ -239,9 +245,7 @@ impl Computation for Down<'_> {
 
     #[inline(always)]
     fn compute(self) {
-        for ((result, top), bottom) in self.results.iter_mut().zip(self.top).zip(self.bottom) {
-            *result = top + (bottom - top) * self.down;
-        }
+        mix(self.top, self.bottom, self.down, self.results);
     }
 }
 
