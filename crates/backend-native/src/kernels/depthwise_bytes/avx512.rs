@@ -76,10 +76,11 @@ impl Quads {
         self.step.map_or(quad, |step| (group * step + quad) % self.count)
     }
 
-    /// The quads of group `group` that no group before it has.
-    fn fresh(&self, group: usize) -> std::ops::Range<usize> {
+    /// The quads under output row `row` that no row before it has.
+    fn fresh(&self, row: usize) -> std::ops::Range<usize> {
         match self.step {
-            Some(step) if group > 0 => self.count.saturating_sub(step)..self.count,
+            _ if !row.is_multiple_of(self.group) => 0..0,
+            Some(step) if row > 0 => self.count.saturating_sub(step)..self.count,
             _ => 0..self.count,
         }
     }
@@ -422,48 +423,21 @@ fn convolve_wide<const STRIDE: usize, const WINDOW: usize>(
     let row_len = geometry.columns.output * geometry.input_channels;
     for (row, target) in result.chunks_exact_mut(row_len).enumerate() {
         let (group, phase) = (row / quads.group, row % quads.group);
-        if phase == 0 {
-            for quad in quads.fresh(group) {
-                let at = quads.slot(group, quad) * task.columns;
-                lay_out_wide(task, task.rows(group, quad, channel), &mut laid_out[at..]);
-            }
+        for quad in quads.fresh(row) {
+            let at = quads.slot(group, quad) * task.columns;
+            lay_out_wide(task, task.rows(group, quad, channel), &mut laid_out[at..]);
         }
-        let starts = task.starts(group);
+        let starts = &task.starts(group);
         let target = &mut target[channel..];
         let (a, rest) = laid_out.split_at(block_len);
         let (b, rest) = rest.split_at(block_len);
         let (c, d) = rest.split_at(block_len);
-        let [a, b, c, d] = [(a, &blocks[0]), (b, &blocks[1]), (c, &blocks[2]), (d, &blocks[3])];
-        let starts = &starts;
+        let [first, second, third, fourth] = blocks;
         let under = [
-            Under {
-                pixels: a.0,
-                starts,
-                block: a.1,
-                taps: &a.1.taps[phase],
-                bias: load_i32x16(&a.1.bias),
-            },
-            Under {
-                pixels: b.0,
-                starts,
-                block: b.1,
-                taps: &b.1.taps[phase],
-                bias: load_i32x16(&b.1.bias),
-            },
-            Under {
-                pixels: c.0,
-                starts,
-                block: c.1,
-                taps: &c.1.taps[phase],
-                bias: load_i32x16(&c.1.bias),
-            },
-            Under {
-                pixels: d.0,
-                starts,
-                block: d.1,
-                taps: &d.1.taps[phase],
-                bias: load_i32x16(&d.1.bias),
-            },
+            under(a, starts, first, phase, load_i32x16(&first.bias)),
+            under(b, starts, second, phase, load_i32x16(&second.bias)),
+            under(c, starts, third, phase, load_i32x16(&third.bias)),
+            under(d, starts, fourth, phase, load_i32x16(&fourth.bias)),
         ];
         for_each_tile!(task, STRIDE, |COUNT, first, column| {
             convolve_wide_tile::<COUNT, STRIDE, WINDOW>(
@@ -485,6 +459,19 @@ struct Under<'a> {
     taps: &'a Taps,
     /// What sums begin with.
     bias: __m512i,
+}
+
+/// What the results share of an output row that is number `phase` of its group.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn under<'a>(
+    pixels: &'a [[u8; 64]],
+    starts: &'a [usize; MAX_QUADS],
+    block: &'a Block,
+    phase: usize,
+    bias: __m512i,
+) -> Under<'a> {
+    Under { pixels, starts, block, taps: &block.taps[phase], bias }
 }
 
 /// Computes `COUNT` neighbouring results of sixty-four channels, whose windows begin at `column`.
@@ -630,23 +617,17 @@ fn convolve_narrow<const STRIDE: usize, const WINDOW: usize>(
     let [first, rest @ ..] = blocks else { return };
     for row in 0..geometry.rows.output {
         let (group, phase) = (row / quads.group, row % quads.group);
-        if phase == 0 {
-            for quad in quads.fresh(group) {
-                let at = quads.slot(group, quad) * task.columns;
-                lay_out_narrow(task, task.rows(group, quad, channel), width, &mut laid_out[at..]);
-            }
+        for quad in quads.fresh(row) {
+            let at = quads.slot(group, quad) * task.columns;
+            lay_out_narrow(task, task.rows(group, quad, channel), width, &mut laid_out[at..]);
         }
         let starts = &task.starts(group);
         let at = row * geometry.columns.output * channels + channel;
         let (pixels, others) = laid_out.split_at(block_len);
         let (others, _) = others.split_at(block_len);
-        let bias = bias_of(task, first, end);
-        let first = Under { pixels, starts, block: first, taps: &first.taps[phase], bias };
+        let first = under(pixels, starts, first, phase, bias_of(task, first, end));
         let second = match rest {
-            [second] => {
-                let (bias, taps) = (bias_of(task, second, end), &second.taps[phase]);
-                Some(Under { pixels: others, starts, block: second, taps, bias })
-            }
+            [second] => Some(under(others, starts, second, phase, bias_of(task, second, end))),
             _ => None,
         };
         match (&mut *end, &second) {
@@ -659,7 +640,8 @@ fn convolve_narrow<const STRIDE: usize, const WINDOW: usize>(
             }
             (End::Bytes { result }, None) => {
                 for_each_tile!(task, STRIDE, |COUNT, place, column| {
-                    let words = words_of_one::<COUNT, STRIDE, WINDOW>(task, &first, column);
+                    let window = (geometry.columns, column);
+                    let words = words_of_one::<COUNT, STRIDE, WINDOW>(&first, window);
                     store_narrow(task, words, width, &mut result[at + place * channels..])
                 });
             }
@@ -726,11 +708,10 @@ fn store_floats<const COUNT: usize>(
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
 #[inline]
 fn words_of_one<const COUNT: usize, const STRIDE: usize, const WINDOW: usize>(
-    task: &Task<'_>,
     under: &Under<'_>,
-    column: usize,
+    (columns, column): (Axis, usize),
 ) -> [__m512i; COUNT] {
-    let sums = sum_windows::<COUNT, STRIDE, WINDOW>(under, task.geometry.columns, column);
+    let sums = sum_windows::<COUNT, STRIDE, WINDOW>(under, columns, column);
     let scales = load_f32x16(&under.block.scales);
     let mut words = [_mm512_setzero_si512(); COUNT];
     for offset in 0..COUNT {
